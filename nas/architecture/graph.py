@@ -1,0 +1,23 @@
+"""What a genotype looks like: the neutral form between search spaces and the drawing of pictures."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Edge:
+    """An arrow from one node to another, labelled with the operation on it; an empty label is a plain wire."""
+
+    source: str
+    target: str
+    operation: str = ""
+
+
+@dataclass(frozen=True)
+class Graph:
+    """One titled picture: inputs, inner nodes and one output, all named uniquely within the graph, and the arrows."""
+
+    title: str
+    inputs: tuple[str, ...]
+    nodes: tuple[str, ...]
+    output: str
+    edges: tuple[Edge, ...]

@@ -1,0 +1,52 @@
+"""The one value that passes between alphas and supernet."""
+
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor
+
+from nas.architecture.choice import Candidate, ChoiceTables
+
+
+class Mixture(Mapping[str, Tensor]):
+    """A weight for every candidate of every choice: what a relaxation returns and all that a supernet sees of alphas.
+
+    `mixture[choice_name]` has shape (candidates,); `mixture.tables[table]` has shape (rows, candidates) and holds the
+    weights of all choices that share the table. A mixture whose rows are one-hot *is* an architecture.
+    """
+
+    def __init__(self, layout: ChoiceTables, tables: Mapping[str, Tensor]) -> None:
+        assert {name: tuple(table.shape) for name, table in tables.items()} == {t: layout.shape(t) for t in layout.rows}
+        self.layout = layout
+        self.tables = dict(tables)
+
+    def __getitem__(self, name: str) -> Tensor:
+        table, row = self.layout.position(name)
+        return self.tables[table][row]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.layout.choices)
+
+    def __len__(self) -> int:
+        return len(self.layout.choices)
+
+    def as_leaves(self) -> "Mixture":
+        """The same values as leaves that ask for a gradient: dL/dm without the graph back to alphas."""
+        return Mixture(self.layout, {name: table.detach().requires_grad_() for name, table in self.tables.items()})
+
+    def to(self, device: torch.device | str) -> "Mixture":
+        """The same mixture on another device."""
+        return Mixture(self.layout, {name: table.to(device) for name, table in self.tables.items()})
+
+
+def selection(layout: ChoiceTables, chosen: Mapping[str, tuple[Candidate, ...]]) -> Mixture:
+    """The mixture that has weight 1 at each chosen candidate and 0 elsewhere; a choice left out has no weight at all.
+
+    One candidate a choice gives a one-hot row; several give a row with several ones (two kept inputs of a node).
+    """
+    tables = {name: torch.zeros(layout.shape(name)) for name in layout.rows}
+    for name, candidates in chosen.items():
+        table, row = layout.position(name)
+        for candidate in candidates:
+            tables[table][row, layout.choices[name].index(candidate)] = 1.0
+    return Mixture(layout, tables)
