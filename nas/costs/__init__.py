@@ -1,0 +1,3 @@
+from nas.costs.count import Cost, count
+
+__all__ = ["Cost", "count"]

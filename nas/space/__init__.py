@@ -1,0 +1,16 @@
+from nas.space.derivation import best_candidate, largest
+from nas.space.module_space import ModuleSpace
+from nas.space.network import DiscreteNetwork, DropPath, set_drop_path
+from nas.space.search_space import SearchSpace
+from nas.space.skeleton import Skeleton
+
+__all__ = [
+    "DiscreteNetwork",
+    "DropPath",
+    "ModuleSpace",
+    "SearchSpace",
+    "Skeleton",
+    "best_candidate",
+    "largest",
+    "set_drop_path",
+]

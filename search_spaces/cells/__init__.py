@@ -1,0 +1,3 @@
+from search_spaces.cells.space import CellSpace
+
+__all__ = ["CellSpace"]

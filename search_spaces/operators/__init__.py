@@ -1,0 +1,16 @@
+from search_spaces.operators.catalogue import NONE, OPERATORS, Operator, is_parameter_free
+from search_spaces.operators.convolutions import relu_conv_norm
+from search_spaces.operators.normalization import EVALUATION, SEARCH, Normalization
+from search_spaces.operators.skip import FactorizedReduce
+
+__all__ = [
+    "EVALUATION",
+    "NONE",
+    "OPERATORS",
+    "SEARCH",
+    "FactorizedReduce",
+    "Normalization",
+    "Operator",
+    "is_parameter_free",
+    "relu_conv_norm",
+]

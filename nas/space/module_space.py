@@ -1,0 +1,120 @@
+"""A search space made of any module that holds mixed modules."""
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from nas.architecture import Choice, ChoiceTables, Edge, Genotype, Graph, Mixture, selection
+from nas.space.derivation import best_candidate
+from nas.space.network import DiscreteNetwork
+from nas.space.search_space import SearchSpace
+from nas.space.skeleton import Skeleton
+from nas.supernet import MixedModule
+
+
+class ModuleSpace(SearchSpace):
+    """The space of all ways to choose one candidate in each mixed module of a user's own network.
+
+    `build(skeleton)` returns a module called as `module(x, mixture)`. A choice is named after the place of its mixed
+    module: the one at `self.block.conv`, say a `MixedOp`, is the choice `block/conv/op`, so that `forward` reads
+    `self.block.conv(x, mixture["block/conv/op"])`. The largest weight decides.
+
+    Raises:
+        ValueError: a module without mixed modules.
+    """
+
+    def __init__(self, name: str, build: Callable[[Skeleton], nn.Module]) -> None:
+        self.name = name
+        self.build = build
+        with torch.random.fork_rng(devices=[]):
+            places = _mixed_modules(build(Skeleton()))
+        if not places:
+            raise ValueError(f"the module of space {name!r} holds no mixed module: put in at least one, say a MixedOp")
+        self._choices = tuple(Choice(place, module.candidates) for place, (_, module) in places.items())
+        self._layout = ChoiceTables(self._choices)
+
+    @property
+    def choices(self) -> Sequence[Choice]:
+        return self._choices
+
+    def supernet(self, skeleton: Skeleton) -> nn.Module:
+        return self.build(skeleton)
+
+    def derive(self, mixture: Mixture) -> Genotype:
+        return self._genotype({choice.name: best_candidate(choice, mixture[choice.name])[0] for choice in self.choices})
+
+    def selection(self, genotype: Genotype) -> Mixture:
+        missing = [choice.name for choice in self.choices if choice.name not in genotype.decisions]
+        if missing or len(genotype.decisions) != len(self.choices):
+            raise ValueError(
+                f"the genotype decides {', '.join(genotype.decisions)}, but space {self.name!r} has the choices "
+                f"{', '.join(choice.name for choice in self.choices)}; use the space that it was derived from"
+            )
+        return selection(self._layout, {name: (candidate,) for name, candidate in genotype.decisions.items()})
+
+    def sample(self, generator: torch.Generator) -> Genotype:
+        draws = {c.name: int(torch.randint(len(c.candidates), (), generator=generator)) for c in self.choices}
+        return self._genotype({choice.name: choice.candidates[draws[choice.name]] for choice in self.choices})
+
+    def network(self, genotype: Genotype, skeleton: Skeleton) -> DiscreteNetwork:
+        return self.inherited(self.build(skeleton), genotype)
+
+    def inherited(self, supernet: nn.Module, genotype: Genotype) -> DiscreteNetwork:
+        mixture = self.selection(genotype)
+        module = copy.deepcopy(supernet)
+        for place, (path, mixed) in _mixed_modules(module).items():
+            module.set_submodule(path, _Selected(mixed.select(genotype.decisions[place])))
+        return _SelectedNetwork(module, mixture)
+
+    def graphs(self, genotype: Genotype) -> tuple[Graph, ...]:
+        names = tuple(genotype.decisions)
+        path = ("x", *names)
+        edges = [Edge(source, target, str(genotype.decisions[target])) for source, target in pairwise(path)]
+        return (Graph(self.name, ("x",), names, "logits", (*edges, Edge(path[-1], "logits"))),)
+
+    def statistics(self, genotype: Genotype) -> Mapping[str, float]:
+        return {}
+
+    def _genotype(self, decisions: Mapping[str, object]) -> Genotype:
+        return Genotype(self.name, {}, decisions)
+
+
+class _Selected(nn.Module):
+    """One candidate where a mixed module stood: the weights are not used any more."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, x: Tensor, weights: Tensor) -> Tensor:
+        return self.module(x)
+
+
+class _SelectedNetwork(DiscreteNetwork):
+    """A user's module after every choice was made: the mixture is a constant that only its names are used of."""
+
+    def __init__(self, module: nn.Module, mixture: Mixture) -> None:
+        super().__init__()
+        self.module = module
+        self._mixture = mixture
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.module(x, self._mixture)
+
+    def training_logits(self, x: Tensor) -> tuple[Tensor, ...]:
+        return (self(x),)
+
+
+def _mixed_modules(module: nn.Module, path: str = "") -> dict[str, tuple[str, MixedModule]]:
+    """Choice name -> (module path, mixed module), without those inside another mixed module."""
+    found = {}
+    for name, child in module.named_children():
+        place = f"{path}.{name}".lstrip(".")
+        if isinstance(child, MixedModule):
+            found[f"{place.replace('.', '/')}/{child.kind}"] = (place, child)
+        else:
+            found |= _mixed_modules(child, place)
+    return found

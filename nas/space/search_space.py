@@ -1,0 +1,54 @@
+"""What every search space does."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import nn
+
+from nas.architecture import Choice, Genotype, Graph, Mixture
+from nas.space.network import DiscreteNetwork
+from nas.space.skeleton import Skeleton
+
+
+class SearchSpace(ABC):
+    """Named choices, the supernet that holds every candidate of them, and the discrete networks they lead to."""
+
+    name: str
+
+    @property
+    @abstractmethod
+    def choices(self) -> Sequence[Choice]:
+        """All choices, in a fixed order."""
+
+    @abstractmethod
+    def supernet(self, skeleton: Skeleton) -> nn.Module:
+        """A module called as `supernet(x, mixture)` that returns logits and depends on nothing else."""
+
+    @abstractmethod
+    def derive(self, mixture: Mixture) -> Genotype:
+        """The genotype that a mixture leads to; ties are broken in favour of the first candidate."""
+
+    @abstractmethod
+    def selection(self, genotype: Genotype) -> Mixture:
+        """The mixture that *is* a genotype: 1 at what is kept, 0 elsewhere."""
+
+    @abstractmethod
+    def sample(self, generator: torch.Generator) -> Genotype:
+        """A genotype drawn uniformly from the space."""
+
+    @abstractmethod
+    def network(self, genotype: Genotype, skeleton: Skeleton) -> DiscreteNetwork:
+        """The discrete network in the form that is trained from scratch."""
+
+    @abstractmethod
+    def inherited(self, supernet: nn.Module, genotype: Genotype) -> DiscreteNetwork:
+        """The discrete network cut out of a supernet, weights copied: equal to it at `selection(genotype)`."""
+
+    @abstractmethod
+    def graphs(self, genotype: Genotype) -> tuple[Graph, ...]:
+        """What the genotype looks like."""
+
+    @abstractmethod
+    def statistics(self, genotype: Genotype) -> Mapping[str, float]:
+        """Numbers worth following over a search, by name (may be empty)."""

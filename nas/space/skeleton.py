@@ -1,0 +1,34 @@
+"""The part of a network that is not searched."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """The size and the ends of a network: what the `network.*` keys and the data set say, the same for every space.
+
+    Attributes:
+        channels: width of the first cell (C in the papers).
+        num_cells: number of cells (L in the papers).
+        stem: `cifar` keeps the image size, `imagenet` divides it by 8.
+        num_classes: length of the logits.
+        in_channels: channels of an image.
+        auxiliary: whether training adds an auxiliary head.
+
+    Raises:
+        ValueError: a size below 1, or an unknown stem.
+    """
+
+    channels: int = 16
+    num_cells: int = 8
+    stem: str = "cifar"
+    num_classes: int = 10
+    in_channels: int = 3
+    auxiliary: bool = False
+
+    def __post_init__(self) -> None:
+        for field in ("channels", "num_cells", "num_classes", "in_channels"):
+            if getattr(self, field) < 1:
+                raise ValueError(f"{field} is {getattr(self, field)}; give at least 1")
+        if self.stem not in ("cifar", "imagenet"):
+            raise ValueError(f"there is no stem {self.stem!r}; the stems are cifar, imagenet")

@@ -1,0 +1,193 @@
+"""The cell space of DARTS, with PC-DARTS' two additions as settings."""
+
+import copy
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import nn
+
+from nas.architecture import Choice, ChoiceTables, Edge, Genotype, Graph, Mixture, selection
+from nas.space import DiscreteNetwork, SearchSpace, Skeleton, best_candidate, largest
+from nas.supernet import MixedModule, MixedOp, PartialChannels
+from search_spaces.cells.backbone import CellBackbone, CellPlace
+from search_spaces.cells.decisions import KINDS, CellDecisions, Gene, from_genotype, to_genotype
+from search_spaces.cells.network import CellNetwork, DiscreteCell
+from search_spaces.cells.supernet import SearchCell, input_choice, op_choice
+from search_spaces.operators import EVALUATION, NONE, OPERATORS, SEARCH, Operator, is_parameter_free
+
+
+class CellSpace(SearchSpace):
+    """Two cells, normal and reduction, whose nodes choose inputs and operators (DARTS, Liu et al., 2019).
+
+    A node sums one mixed operation for each earlier node; derivation keeps the `inputs_per_node` best of them, each
+    with its best operator, `none` never. `partial_channels` k > 1 sends 1/k of the channels through the mixture and
+    `edge_normalization` weighs the inputs of a node (PC-DARTS, Xu et al., 2020); the weight of an input then counts in
+    derivation too. `extra_operators` are a user's own, by name; `operators` may then list them.
+
+    Raises:
+        ValueError: an unknown operator, no operator but `none`, or numbers that describe no cell.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        operators: Sequence[str],
+        num_nodes: int = 4,
+        inputs_per_node: int = 2,
+        partial_channels: int = 1,
+        edge_normalization: bool = False,
+        extra_operators: Mapping[str, Operator] | None = None,
+    ) -> None:
+        self.name = name
+        self.operators = tuple(operators)
+        self.num_nodes = num_nodes
+        self.inputs_per_node = inputs_per_node
+        self.partial_channels = partial_channels
+        self.edge_normalization = edge_normalization
+        self.catalogue = {**OPERATORS, **(extra_operators or {})}
+        for operator in self.operators:
+            self._operator(operator)
+        for setting in ("num_nodes", "partial_channels"):
+            if getattr(self, setting) < 1:
+                raise ValueError(f"space.{setting} is {getattr(self, setting)}; give at least 1")
+        if inputs_per_node not in (1, 2):
+            raise ValueError(f"space.inputs_per_node is {inputs_per_node}; the first node has two inputs: give 1 or 2")
+        self.kept_operators = [operator for operator in self.operators if operator != NONE]
+        if not self.kept_operators:
+            raise ValueError(f"space.operators is {list(self.operators)}; give at least one operator besides {NONE!r}")
+        self._choices = tuple(choice for kind in KINDS for choice in self._cell_choices(kind))
+        self._layout = ChoiceTables(self._choices)
+
+    @property
+    def choices(self) -> Sequence[Choice]:
+        return self._choices
+
+    @property
+    def nodes(self) -> range:
+        """The numbers of a cell's nodes; 0 and 1 are its inputs."""
+        return range(2, self.num_nodes + 2)
+
+    def supernet(self, skeleton: Skeleton) -> nn.Module:
+        channels, k = skeleton.channels, self.partial_channels
+        if k > 1 and (channels % k or channels < 2 * k):
+            raise ValueError(
+                f"network.channels {channels} cannot be divided for space.partial_channels {k}; "
+                f"give a multiple of {k} that is at least {2 * k}"
+            )
+        return CellBackbone(skeleton, dict.fromkeys(KINDS, self.num_nodes), self._search_cell, SEARCH)
+
+    def derive(self, mixture: Mixture) -> Genotype:
+        return self._genotype({kind: [self._best_genes(kind, node, mixture) for node in self.nodes] for kind in KINDS})
+
+    def selection(self, genotype: Genotype) -> Mixture:
+        cells = from_genotype(genotype)
+        chosen: dict[str, tuple[str | int, ...]] = {}
+        for kind in KINDS:
+            for node, genes in zip(self.nodes, cells[kind].nodes, strict=True):
+                kept = {source: operator for operator, source in genes}
+                for source in range(node):
+                    dropped = (NONE,) if NONE in self.operators else ()
+                    chosen[op_choice(kind, source, node)] = (kept[source],) if source in kept else dropped
+                if self.edge_normalization:
+                    chosen[input_choice(kind, node)] = tuple(kept)
+        return selection(self._layout, chosen)
+
+    def sample(self, generator: torch.Generator) -> Genotype:
+        def genes(node: int) -> tuple[Gene, ...]:
+            sources = torch.randperm(node, generator=generator)[: self.inputs_per_node].sort().values.tolist()
+            picks = torch.randint(len(self.kept_operators), (len(sources),), generator=generator).tolist()
+            return tuple((self.kept_operators[pick], source) for pick, source in zip(picks, sources, strict=True))
+
+        return self._genotype({kind: [genes(node) for node in self.nodes] for kind in KINDS})
+
+    def network(self, genotype: Genotype, skeleton: Skeleton) -> DiscreteNetwork:
+        cells = from_genotype(genotype)
+
+        def make_cell(place: CellPlace) -> nn.Module:
+            def operator(gene: Gene, node: int) -> nn.Module:
+                stride = place.stride if gene[1] < 2 else 1
+                return self._operator(gene[0])(place.channels, stride, EVALUATION)
+
+            return DiscreteCell(place.preprocessing(EVALUATION), cells[place.kind], operator)
+
+        concatenated = {kind: len(cell.concat) for kind, cell in cells.items()}
+        return CellNetwork(CellBackbone(skeleton, concatenated, make_cell, EVALUATION))
+
+    def inherited(self, supernet: nn.Module, genotype: Genotype) -> DiscreteNetwork:
+        cells = from_genotype(genotype)
+        backbone = copy.deepcopy(supernet)
+
+        def discrete(cell: SearchCell) -> nn.Module:
+            def operator(gene: Gene, node: int) -> nn.Module:
+                return cell.edges[f"{gene[1]}-{node}"].select(gene[0])
+
+            return DiscreteCell(cell.preprocess, cells[cell.kind], operator)
+
+        backbone.cells = nn.ModuleList(discrete(cell) for cell in backbone.cells)
+        return CellNetwork(backbone)
+
+    def graphs(self, genotype: Genotype) -> tuple[Graph, ...]:
+        titles = {"normal": "normal cell", "reduce": "reduction cell"}
+        return tuple(_graph(titles[kind], cell) for kind, cell in from_genotype(genotype).items())
+
+    def statistics(self, genotype: Genotype) -> Mapping[str, float]:
+        return {
+            f"parameter_free_operators/{kind}": sum(
+                is_parameter_free(self._operator(operator)) for genes in cell.nodes for operator, _ in genes
+            )
+            for kind, cell in from_genotype(genotype).items()
+        }
+
+    def _operator(self, name: str) -> Operator:
+        if name not in self.catalogue:
+            raise ValueError(f"there is no operator {name!r}; the operators are {', '.join(self.catalogue)}")
+        return self.catalogue[name]
+
+    def _cell_choices(self, kind: str) -> list[Choice]:
+        edges = [(source, node) for node in self.nodes for source in range(node)]
+        choices = [Choice(op_choice(kind, *edge), self.operators, table=f"{kind}/op") for edge in edges]
+        if self.edge_normalization:
+            choices += [Choice(input_choice(kind, node), tuple(range(node))) for node in self.nodes]
+        return choices
+
+    def _search_cell(self, place: CellPlace) -> SearchCell:
+        def edge(source: int) -> MixedModule:
+            channels, stride = place.channels // self.partial_channels, place.stride if source < 2 else 1
+            mixed = MixedOp({name: self.catalogue[name](channels, stride, SEARCH) for name in self.operators})
+            return PartialChannels(mixed, self.partial_channels) if self.partial_channels > 1 else mixed
+
+        edges = {f"{source}-{node}": edge(source) for node in self.nodes for source in range(node)}
+        return SearchCell(place, edges, self.num_nodes, self.edge_normalization)
+
+    def _best_genes(self, kind: str, node: int, mixture: Mixture) -> tuple[Gene, ...]:
+        """Top inputs by the weight of their best operator, times their own weight where inputs are weighed."""
+        input_weights = mixture[input_choice(kind, node)].tolist() if self.edge_normalization else [1.0] * node
+        best = []
+        for source, input_weight in enumerate(input_weights):
+            choice = self._layout.choices[op_choice(kind, source, node)]
+            operator, weight = best_candidate(choice, mixture[choice.name], never=(NONE,))
+            best.append((str(operator), weight * input_weight))
+        kept = largest([score for _, score in best], self.inputs_per_node)
+        return tuple((best[source][0], source) for source in kept)
+
+    def _genotype(self, nodes: Mapping[str, Sequence[tuple[Gene, ...]]]) -> Genotype:
+        settings = {
+            "operators": self.operators,
+            "num_nodes": self.num_nodes,
+            "inputs_per_node": self.inputs_per_node,
+            "partial_channels": self.partial_channels,
+            "edge_normalization": self.edge_normalization,
+        }
+        cells = {kind: CellDecisions(tuple(genes), tuple(self.nodes)) for kind, genes in nodes.items()}
+        return to_genotype(self.name, settings, cells)
+
+
+def _graph(title: str, cell: CellDecisions) -> Graph:
+    numbers = range(2, len(cell.nodes) + 2)
+    names = {0: "c_{k-2}", 1: "c_{k-1}", **{number: str(number - 2) for number in numbers}}
+    edges = [
+        Edge(names[i], names[node], op) for node, genes in zip(numbers, cell.nodes, strict=True) for op, i in genes
+    ]
+    wires = [Edge(names[node], "c_{k}") for node in cell.concat]
+    return Graph(title, (names[0], names[1]), tuple(names[n] for n in numbers), "c_{k}", (*edges, *wires))
