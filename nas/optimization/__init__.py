@@ -1,0 +1,37 @@
+from nas.optimization.bilevel import BilevelOptimizer
+from nas.optimization.feed import Feed
+from nas.optimization.first_order import FirstOrder, SingleLevel
+from nas.optimization.gradient_search import GradientSearch
+from nas.optimization.measure import NonFiniteLossError, evaluate
+from nas.optimization.method import SearchMethod, SearchProcess
+from nas.optimization.objective import Objective
+from nas.optimization.random_search import RandomSearch
+from nas.optimization.recipe import Recipe
+from nas.optimization.schedule import Cosine, Exponential, Linear, Schedule
+from nas.optimization.search import search
+from nas.optimization.second_order import SecondOrder
+from nas.optimization.training import DiscreteLoss, TrainingRecord, train
+
+__all__ = [
+    "BilevelOptimizer",
+    "Cosine",
+    "DiscreteLoss",
+    "Exponential",
+    "Feed",
+    "FirstOrder",
+    "GradientSearch",
+    "Linear",
+    "NonFiniteLossError",
+    "Objective",
+    "RandomSearch",
+    "Recipe",
+    "Schedule",
+    "SearchMethod",
+    "SearchProcess",
+    "SecondOrder",
+    "SingleLevel",
+    "TrainingRecord",
+    "evaluate",
+    "search",
+    "train",
+]

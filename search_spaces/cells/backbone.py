@@ -43,6 +43,7 @@ class Stem(nn.Module):
         super().__init__()
         width = skeleton.channels
         self.halves = skeleton.stem == "imagenet"
+        self.second: nn.Module
         if self.halves:
             self.out_channels = (width, width)
             self.first = nn.Sequential(

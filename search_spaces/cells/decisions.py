@@ -65,7 +65,7 @@ def from_genotype(genotype: Genotype) -> dict[str, CellDecisions]:
 
 
 def _take_cell(kind: str, decisions: dict[str, Any]) -> CellDecisions:
-    nodes = []
+    nodes: list[tuple[Gene, ...]] = []
     while f"{kind}/{len(nodes) + 2}" in decisions:
         place = f"{kind}/{len(nodes) + 2}"
         nodes.append(tuple(_gene(place, gene) for gene in _list(place, decisions.pop(place))))

@@ -26,18 +26,32 @@ class DiscreteCell(nn.Module):
         super().__init__()
         self.preprocess = preprocess
         self.concat = decisions.concat
-        self.sources = [[source for _, source in genes] for genes in decisions.nodes]
         self.nodes = nn.ModuleList(
-            nn.ModuleList(_droppable(operators(gene, node)) for gene in genes)
-            for node, genes in enumerate(decisions.nodes, start=2)
+            _Node([source for _, source in genes], [_droppable(operators(gene, number)) for gene in genes])
+            for number, genes in enumerate(decisions.nodes, start=2)
         )
 
     def forward(self, s0: Tensor, s1: Tensor) -> Tensor:
         states = [self.preprocess[0](s0), self.preprocess[1](s1)]
-        for sources, operators in zip(self.sources, self.nodes, strict=True):
-            outputs = [operator(states[i]) for i, operator in zip(sources, operators, strict=True)]
-            states.append(_total(outputs))
-        return torch.cat([states[node] for node in self.concat], dim=1)
+        for node in self.nodes:
+            states.append(node(states))
+        return torch.cat([states[number] for number in self.concat], dim=1)
+
+
+class _Node(nn.Module):
+    """The sum of one operator for each kept input."""
+
+    def __init__(self, sources: Sequence[int], operators: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.sources = sources
+        self.operators = nn.ModuleList(operators)
+
+    def forward(self, states: Sequence[Tensor]) -> Tensor:
+        outputs = [operator(states[source]) for source, operator in zip(self.sources, self.operators, strict=True)]
+        total = outputs[0]
+        for output in outputs[1:]:
+            total = total + output
+        return total
 
 
 class CellNetwork(DiscreteNetwork):
@@ -63,10 +77,3 @@ class CellNetwork(DiscreteNetwork):
 
 def _droppable(operator: nn.Module) -> nn.Module:
     return operator if isinstance(operator, nn.Identity) else nn.Sequential(operator, DropPath())
-
-
-def _total(tensors: Sequence[Tensor]) -> Tensor:
-    total = tensors[0]
-    for tensor in tensors[1:]:
-        total = total + tensor
-    return total

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import torch
 from torch import nn
@@ -116,15 +117,15 @@ class CellSpace(SearchSpace):
 
     def inherited(self, supernet: nn.Module, genotype: Genotype) -> DiscreteNetwork:
         cells = from_genotype(genotype)
-        backbone = copy.deepcopy(supernet)
+        backbone = cast(CellBackbone, copy.deepcopy(supernet))
 
         def discrete(cell: SearchCell) -> nn.Module:
             def operator(gene: Gene, node: int) -> nn.Module:
-                return cell.edges[f"{gene[1]}-{node}"].select(gene[0])
+                return cast(MixedModule, cell.edges[f"{gene[1]}-{node}"]).select(gene[0])
 
             return DiscreteCell(cell.preprocess, cells[cell.kind], operator)
 
-        backbone.cells = nn.ModuleList(discrete(cell) for cell in backbone.cells)
+        backbone.cells = nn.ModuleList(discrete(cast(SearchCell, cell)) for cell in backbone.cells)
         return CellNetwork(backbone)
 
     def graphs(self, genotype: Genotype) -> tuple[Graph, ...]:

@@ -1,0 +1,102 @@
+"""Search by gradients: relaxation, bilevel optimizer and alpha optimizer put together."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import torch
+from torch.nn import Parameter
+from torch.optim import Optimizer
+
+from nas.architecture import ArchParameters, EpochRecord, Mixture
+from nas.optimization.bilevel import BilevelOptimizer
+from nas.optimization.feed import Feed
+from nas.optimization.method import SearchMethod, SearchProcess
+from nas.optimization.objective import Objective
+from nas.optimization.recipe import Recipe
+from nas.optimization.search import search
+from nas.relaxation import Relaxation
+from nas.space import SearchSpace, Skeleton
+
+
+class GradientSearch(SearchMethod):
+    """Differentiable search (DARTS, Liu et al., 2019).
+
+    `bilevel` makes the bilevel optimizer from (objective, arch, relaxation, weight_optimizer, arch_optimizer) and
+    clip_norm; `arch_optimizer` makes the alphas' optimizer from them. The first `warmup_epochs` train weights only.
+    Alphas start as `alpha_scale` times standard normal draws.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        relaxation: Relaxation,
+        bilevel: Callable[..., BilevelOptimizer],
+        arch_optimizer: Callable[[Iterable[Parameter]], Optimizer],
+        warmup_epochs: int = 0,
+        alpha_scale: float = 1e-3,
+    ) -> None:
+        self.name = name
+        self.relaxation = relaxation
+        self.bilevel = bilevel
+        self.arch_optimizer = arch_optimizer
+        self.warmup_epochs = warmup_epochs
+        self.alpha_scale = alpha_scale
+
+    def start(
+        self, space: SearchSpace, skeleton: Skeleton, train: Feed, valid: Feed, recipe: Recipe, device: torch.device
+    ) -> "GradientSearchProcess":
+        supernet = space.supernet(skeleton).to(device)
+        arch = ArchParameters(space.choices, scale=self.alpha_scale).to(device)
+        bilevel = self.bilevel(
+            Objective(supernet, autocast=recipe.autocast),
+            arch,
+            self.relaxation,
+            recipe.optimizer(supernet.parameters()),
+            self.arch_optimizer(arch.parameters()),
+            clip_norm=recipe.clip_norm,
+        )
+        return GradientSearchProcess(space, bilevel, train, valid, recipe, warmup_epochs=self.warmup_epochs)
+
+
+class GradientSearchProcess(SearchProcess):
+    """A differentiable search under way."""
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        bilevel: BilevelOptimizer,
+        train: Feed,
+        valid: Feed,
+        recipe: Recipe,
+        *,
+        warmup_epochs: int,
+    ) -> None:
+        self.space = space
+        self.bilevel = bilevel
+        self.train = train
+        self.valid = valid
+        self.recipe = recipe
+        self.warmup_epochs = warmup_epochs
+
+    def epochs(self, on_step: Callable[[], None]) -> Iterator[EpochRecord]:
+        yield from search(
+            self.space,
+            self.bilevel,
+            self.train,
+            self.valid,
+            self.recipe,
+            warmup_epochs=self.warmup_epochs,
+            on_step=on_step,
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "weights": self.bilevel.objective.supernet.state_dict(),
+            "alphas": self.bilevel.arch.state_dict(),
+            "weight_optimizer": self.bilevel.weight_optimizer.state_dict(),
+            "arch_optimizer": self.bilevel.arch_optimizer.state_dict(),
+        }
+
+    def mixture(self) -> Mixture | None:
+        return self.bilevel.mean_mixture()

@@ -1,0 +1,64 @@
+"""Mean losses and accuracies, read from the device once."""
+
+import math
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor
+
+from nas.optimization.objective import Batch, Criterion
+
+
+class Meter:
+    """Sums of losses and hits over batches, kept on the device."""
+
+    def __init__(self) -> None:
+        self._sums: Tensor | None = None
+        self._images = 0
+
+    def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
+        """Adds a batch: its mean loss, its logits (N, classes) and its labels (N,)."""
+        hits = (logits.argmax(dim=1) == labels).sum()
+        sums = torch.stack([loss.double() * len(labels), hits.double()])
+        self._sums = sums if self._sums is None else self._sums + sums
+        self._images += len(labels)
+
+    def read(self) -> tuple[float, float]:
+        """(mean loss, accuracy in [0, 1]) over all images so far; waits for the device."""
+        assert self._sums is not None
+        loss, hits = (self._sums / self._images).tolist()
+        return loss, hits
+
+
+def evaluate(
+    predict: Callable[[Tensor], Tensor],
+    batches: Iterable[Batch],
+    criterion: Criterion,
+    *,
+    autocast: torch.dtype | None = None,
+) -> tuple[float, float]:
+    """(mean loss, accuracy) of `predict`, a map of images to logits, without gradients."""
+    meter = Meter()
+    with torch.no_grad():
+        for images, labels in batches:
+            with torch.autocast(images.device.type, dtype=autocast, enabled=autocast is not None):
+                logits = predict(images)
+            meter.add(criterion(logits.float(), labels), logits, labels)
+    return meter.read()
+
+
+class NonFiniteLossError(RuntimeError):
+    """A loss became NaN or infinite; `epoch` says when. The state after the epoch before is the last good one."""
+
+    def __init__(self, name: str, value: float, epoch: int) -> None:
+        super().__init__(f"the {name} became {value} in epoch {epoch}")
+        self.name = name
+        self.value = value
+        self.epoch = epoch
+
+
+def require_finite(epoch: int, **losses: float) -> None:
+    """Raises a NonFiniteLossError that names the first loss which is NaN or infinite."""
+    for name, value in losses.items():
+        if not math.isfinite(value):
+            raise NonFiniteLossError(name.replace("_", " "), value, epoch)

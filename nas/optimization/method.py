@@ -1,0 +1,40 @@
+"""What every search method does."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+
+from nas.architecture import EpochRecord, Mixture
+from nas.optimization.feed import Feed
+from nas.optimization.recipe import Recipe
+from nas.space import SearchSpace, Skeleton
+
+
+class SearchProcess(ABC):
+    """A search under way."""
+
+    @abstractmethod
+    def epochs(self, on_step: Callable[[], None]) -> Iterator[EpochRecord]:
+        """Runs the search; yields a record after each epoch and calls `on_step` after each step."""
+
+    @abstractmethod
+    def state_dict(self) -> dict[str, Any]:
+        """The state after the last epoch: tensors and plain data."""
+
+    @abstractmethod
+    def mixture(self) -> Mixture | None:
+        """The mean mixture now, or None for a method without alphas."""
+
+
+class SearchMethod(ABC):
+    """A way to find a genotype in a space, within the epochs of a recipe."""
+
+    name: str
+
+    @abstractmethod
+    def start(
+        self, space: SearchSpace, skeleton: Skeleton, train: Feed, valid: Feed, recipe: Recipe, device: torch.device
+    ) -> SearchProcess:
+        """Builds all that the search needs; the global seed decides its random draws."""

@@ -1,0 +1,76 @@
+"""The bilevel search loop."""
+
+import time
+from collections.abc import Callable, Iterator
+
+from torch import Tensor
+
+from nas.architecture import EpochRecord
+from nas.optimization.bilevel import BilevelOptimizer
+from nas.optimization.feed import Feed
+from nas.optimization.measure import Meter, evaluate, require_finite
+from nas.optimization.recipe import Recipe
+from nas.optimization.schedule import set_rate
+from nas.space import SearchSpace
+
+
+def search(
+    space: SearchSpace,
+    bilevel: BilevelOptimizer,
+    train: Feed,
+    valid: Feed,
+    recipe: Recipe,
+    *,
+    warmup_epochs: int = 0,
+    on_step: Callable[[], None] = lambda: None,
+) -> Iterator[EpochRecord]:
+    """Yields one record an epoch: stop early by leaving the loop, log in its body.
+
+    Each step of an epoch moves the alphas on a batch of `valid` (not in the first `warmup_epochs`), then the weights on
+    a batch of `train`. After the epoch the mean mixture is measured on all of `valid`, in order.
+
+    Raises:
+        NonFiniteLossError: a loss that is NaN or infinite at an epoch's end.
+    """
+    for epoch in range(recipe.epochs):
+        start = time.perf_counter()
+        bilevel.relaxation.anneal(epoch / max(recipe.epochs - 1, 1))
+        set_rate(bilevel.weight_optimizer, recipe.schedule, epoch, recipe.epochs)
+        train_loss, train_accuracy = _train(bilevel, train, valid, with_arch=epoch >= warmup_epochs, on_step=on_step)
+        require_finite(epoch, training_loss=train_loss)
+        valid_loss, valid_accuracy = _validate(bilevel, valid)
+        require_finite(epoch, validation_loss=valid_loss)
+        yield EpochRecord(
+            epoch=epoch,
+            train_loss=train_loss,
+            train_accuracy=train_accuracy,
+            valid_loss=valid_loss,
+            valid_accuracy=valid_accuracy,
+            alphas={name: alphas.tolist() for name, alphas in bilevel.arch.named()},
+            genotype=space.derive(bilevel.mean_mixture()),
+            seconds=time.perf_counter() - start,
+        )
+
+
+def _train(
+    bilevel: BilevelOptimizer, train: Feed, valid: Feed, *, with_arch: bool, on_step: Callable[[], None]
+) -> tuple[float, float]:
+    meter = Meter()
+    bilevel.objective.supernet.train()
+    for _ in range(train.steps):
+        batch = next(train.stream)
+        if with_arch:
+            bilevel.arch_step(batch, next(valid.stream))
+        meter.add(*bilevel.weight_step(batch), batch[1])
+        on_step()
+    return meter.read()
+
+
+def _validate(bilevel: BilevelOptimizer, valid: Feed) -> tuple[float, float]:
+    objective, mixture = bilevel.objective, bilevel.mean_mixture()
+    objective.supernet.eval()
+
+    def predict(images: Tensor) -> Tensor:
+        return objective.supernet(images, mixture)
+
+    return evaluate(predict, valid.in_order(), objective.criterion, autocast=objective.autocast)

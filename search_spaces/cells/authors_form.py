@@ -1,0 +1,75 @@
+"""The text form in which the authors of cell-search papers publish genotypes, read without evaluating it."""
+
+import ast
+from typing import Any
+
+from nas.architecture import Genotype
+from search_spaces.cells.decisions import KINDS, CellDecisions, from_genotype, to_genotype
+
+EXAMPLE = "Genotype(normal=[('sep_conv_3x3', 1), …], normal_concat=range(2, 6), reduce=[…], reduce_concat=[2, 3, 4, 5])"
+
+
+def parse(text: str, space: str = "darts") -> Genotype:
+    """Reads `[NAME =] Genotype(normal=[…], normal_concat=…, reduce=[…], reduce_concat=…)`, two genes a node.
+
+    Raises:
+        ValueError: text of another form; the message says what is allowed.
+    """
+    fields = _fields(text)
+    wanted = [field for kind in KINDS for field in (kind, f"{kind}_concat")]
+    if sorted(fields) != sorted(wanted):
+        raise ValueError(f"a genotype in the authors' form has the fields {', '.join(wanted)}, not {', '.join(fields)}")
+    cells = {kind: CellDecisions(_nodes(kind, fields[kind]), _numbers(fields[f"{kind}_concat"])) for kind in KINDS}
+    return to_genotype(space, {}, cells)
+
+
+def write(genotype: Genotype) -> str:
+    """The authors' form of a genotype with two genes a node; a ValueError if it has others."""
+    parts = []
+    for kind, cell in from_genotype(genotype).items():
+        if any(len(genes) != 2 for genes in cell.nodes):
+            raise ValueError("the authors' form holds two (operator, input) pairs a node; this genotype has others")
+        parts.append(f"{kind}={[gene for genes in cell.nodes for gene in genes]}, {kind}_concat={list(cell.concat)}")
+    return f"Genotype({', '.join(parts)})"
+
+
+def _fields(text: str) -> dict[str, Any]:
+    try:
+        statements = ast.parse(text.strip()).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        statements = []
+    call = getattr(statements[0], "value", None) if len(statements) == 1 else None
+    if not isinstance(call, ast.Call) or call.args or not all(word.arg for word in call.keywords):
+        raise ValueError(f"this is not a genotype in the authors' form; that is {EXAMPLE}")
+    return {str(word.arg): _value(word.value) for word in call.keywords}
+
+
+def _value(node: ast.expr) -> Any:
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "range":
+        bounds = [_value(argument) for argument in node.args]
+        if 1 <= len(bounds) <= 2 and all(type(bound) is int and 0 <= bound <= 99 for bound in bounds):
+            return list(range(*bounds))
+    elif not isinstance(node, ast.Call):
+        try:
+            return ast.literal_eval(node)
+        except (ValueError, TypeError, RecursionError, MemoryError):
+            pass
+    raise ValueError(
+        f"{ast.unparse(node)[:80]} has no place in a genotype; write lists, pairs, strings, numbers, range(a, b)"
+    )
+
+
+def _nodes(kind: str, genes: Any) -> tuple[tuple[tuple[str, int], ...], ...]:
+    if not isinstance(genes, list) or not genes or len(genes) % 2:
+        raise ValueError(f"{kind} is a list of (operator, input) pairs, two for each node; this is {genes!r}")
+    for gene in genes:
+        if not (isinstance(gene, tuple | list) and [type(part) for part in gene] == [str, int]):
+            raise ValueError(f"{kind} holds {gene!r}; give (operator, input) pairs such as ('sep_conv_3x3', 0)")
+    pairs = [(operator, source) for operator, source in genes]
+    return tuple(tuple(pairs[first : first + 2]) for first in range(0, len(pairs), 2))
+
+
+def _numbers(concat: Any) -> tuple[int, ...]:
+    if not isinstance(concat, list | tuple) or not all(type(number) is int for number in concat):
+        raise ValueError(f"a concatenation is a list of node numbers or a range; this is {concat!r}")
+    return tuple(concat)

@@ -1,0 +1,51 @@
+"""Genotypes by whatever name a person has for them."""
+
+from pathlib import Path
+
+from nas.architecture import Genotype
+from search_spaces.cells.authors_form import EXAMPLE, parse
+from search_spaces.cells.published import PUBLISHED
+
+LARGEST_FILE = 1_000_000
+
+
+def read_genotype(argument: str) -> Genotype:
+    """The genotype that `argument` means: a published name, a run directory, a JSON file, or a file in authors' form.
+
+    Raises:
+        ValueError: nothing of that name, or a file that holds no genotype; one line that names it.
+    """
+    if argument in PUBLISHED:
+        return PUBLISHED[argument]
+    path = Path(argument)
+    if path.is_dir():
+        path = path / "genotype.json"
+        if not path.exists():
+            raise ValueError(f"{argument} holds no genotype.json: its search has not finished an epoch, or is no run")
+    if not path.is_file():
+        raise ValueError(
+            f"there is no genotype {argument!r}: give a run directory, a file, or one of {', '.join(PUBLISHED)}"
+        )
+    try:
+        return _parse(_read(path))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def _read(path: Path) -> str:
+    if path.stat().st_size > LARGEST_FILE:
+        raise ValueError(f"this is not a genotype: it has more than {LARGEST_FILE} bytes")
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise ValueError("this is not a genotype: it is not text") from None
+    except OSError as error:
+        raise ValueError(f"cannot be read: {error.strerror}") from None
+
+
+def _parse(text: str) -> Genotype:
+    if text.lstrip().startswith("{"):
+        return Genotype.from_json(text)
+    if "Genotype" not in text:
+        raise ValueError(f"this is not a genotype: it is neither JSON nor the authors' form {EXAMPLE}")
+    return parse(text)
