@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 from nas.architecture import ArchParameters, EpochRecord, Mixture
 from nas.optimization.bilevel import BilevelOptimizer
 from nas.optimization.feed import Feed
+from nas.optimization.memory import channels_last
 from nas.optimization.method import SearchMethod, SearchProcess
 from nas.optimization.objective import Objective
 from nas.optimization.recipe import Recipe
@@ -22,8 +23,12 @@ class GradientSearch(SearchMethod):
     """Differentiable search (DARTS, Liu et al., 2019).
 
     `bilevel` makes the bilevel optimizer from (objective, arch, relaxation, weight_optimizer, arch_optimizer) and
-    clip_norm; `arch_optimizer` makes the alphas' optimizer from them. The first `warmup_epochs` train weights only.
+    clip_norm; `arch_optimizer` makes the alphas' optimizer from them. The first `arch_warmup` of
+    the epochs, a share in [0, 1) rounded down, train weights only.
     Alphas start as `alpha_scale` times standard normal draws.
+
+    Raises:
+        ValueError: a warm-up that is no share in [0, 1).
     """
 
     def __init__(
@@ -33,20 +38,22 @@ class GradientSearch(SearchMethod):
         relaxation: Relaxation,
         bilevel: Callable[..., BilevelOptimizer],
         arch_optimizer: Callable[[Iterable[Parameter]], Optimizer],
-        warmup_epochs: int = 0,
+        arch_warmup: float = 0.0,
         alpha_scale: float = 1e-3,
     ) -> None:
+        if not 0 <= arch_warmup < 1:
+            raise ValueError(f"trainer.arch_warmup is {arch_warmup}; give a share of the epochs in [0, 1)")
         self.name = name
         self.relaxation = relaxation
         self.bilevel = bilevel
         self.arch_optimizer = arch_optimizer
-        self.warmup_epochs = warmup_epochs
+        self.arch_warmup = arch_warmup
         self.alpha_scale = alpha_scale
 
     def start(
         self, space: SearchSpace, skeleton: Skeleton, train: Feed, valid: Feed, recipe: Recipe, device: torch.device
     ) -> "GradientSearchProcess":
-        supernet = space.supernet(skeleton).to(device)
+        supernet = channels_last(space.supernet(skeleton)).to(device)
         arch = ArchParameters(space.choices, scale=self.alpha_scale).to(device)
         bilevel = self.bilevel(
             Objective(supernet, autocast=recipe.autocast),
@@ -56,7 +63,8 @@ class GradientSearch(SearchMethod):
             self.arch_optimizer(arch.parameters()),
             clip_norm=recipe.clip_norm,
         )
-        return GradientSearchProcess(space, bilevel, train, valid, recipe, warmup_epochs=self.warmup_epochs)
+        warmup_epochs = int(self.arch_warmup * recipe.epochs + 1e-9)  # 0.7 * 50 may fall short of 35
+        return GradientSearchProcess(space, bilevel, train, valid, recipe, warmup_epochs=warmup_epochs)
 
 
 class GradientSearchProcess(SearchProcess):

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from nas.architecture import EpochRecord, Genotype, Mixture
 from nas.optimization.feed import Feed
 from nas.optimization.measure import NonFiniteLossError, evaluate
+from nas.optimization.memory import channels_last
 from nas.optimization.method import SearchMethod, SearchProcess
 from nas.optimization.recipe import Recipe
 from nas.optimization.training import DiscreteLoss, TrainingRecord, train
@@ -18,26 +19,27 @@ from nas.space import DiscreteNetwork, SearchSpace, Skeleton
 
 
 class RandomSearch(SearchMethod):
-    """Draws `num_candidates` genotypes, trains each for an equal share of the recipe's epochs, keeps the best.
+    """Draws genotypes, trains each from scratch for `epochs_per_candidate` epochs, keeps the best.
 
-    The budget is that of a gradient search: as many epochs over the training half in all. The best is the one of the
-    highest accuracy on the validation half, the earlier one on ties.
+    The budget is that of a gradient search: as many epochs over the training half in all, so that there are
+    epochs // epochs_per_candidate candidates (at least one); the first ones get what is left over. The best is the one
+    of the highest accuracy on the validation half after its last epoch, the earlier one on ties.
+
+    Raises:
+        ValueError: less than one epoch a candidate.
     """
 
-    def __init__(self, *, name: str, num_candidates: int) -> None:
+    def __init__(self, *, name: str, epochs_per_candidate: int) -> None:
+        if epochs_per_candidate < 1:
+            raise ValueError(f"method.epochs_per_candidate is {epochs_per_candidate}; give at least 1")
         self.name = name
-        self.num_candidates = num_candidates
+        self.epochs_per_candidate = epochs_per_candidate
 
     def start(
         self, space: SearchSpace, skeleton: Skeleton, train: Feed, valid: Feed, recipe: Recipe, device: torch.device
     ) -> "RandomSearchProcess":
-        if not 1 <= self.num_candidates <= recipe.epochs:
-            raise ValueError(
-                f"method.num_candidates {self.num_candidates} cannot share trainer.epochs {recipe.epochs}: each needs "
-                f"at least one epoch; give 1 to {recipe.epochs}"
-            )
         generator = torch.Generator().manual_seed(int(torch.randint(2**31, ())))
-        genotypes = [space.sample(generator) for _ in range(self.num_candidates)]
+        genotypes = [space.sample(generator) for _ in range(max(1, recipe.epochs // self.epochs_per_candidate))]
         return RandomSearchProcess(space, skeleton, genotypes, train, valid, recipe, device)
 
 
@@ -87,7 +89,7 @@ class RandomSearchProcess(SearchProcess):
     def _train_candidate(
         self, genotype: Genotype, first: int, share: int, on_step: Callable[[], None]
     ) -> Iterator[TrainingRecord]:
-        self._network = self.space.network(genotype, self.skeleton).to(self.device)
+        self._network = channels_last(self.space.network(genotype, self.skeleton)).to(self.device)
         optimizer = self.recipe.optimizer(self._network.parameters())
         recipe, loss = replace(self.recipe, epochs=share), DiscreteLoss(F.cross_entropy)
         try:

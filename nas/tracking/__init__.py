@@ -1,0 +1,35 @@
+from nas.tracking.checkpoint import load_checkpoint, save_checkpoint
+from nas.tracking.entropy import entropy
+from nas.tracking.files import append_line, read_lines, write_atomically
+from nas.tracking.formats import to_csv, to_markdown, write_table
+from nas.tracking.machine import device_words, versions
+from nas.tracking.runs import LeftOut, Runs, collect, is_run
+from nas.tracking.summary import Summary, read_summary, write_summary
+from nas.tracking.table import Row, Spread, Table, tabulate
+from nas.tracking.tensorboard import TensorBoard
+
+__all__ = [
+    "LeftOut",
+    "Row",
+    "Runs",
+    "Spread",
+    "Summary",
+    "Table",
+    "TensorBoard",
+    "append_line",
+    "collect",
+    "device_words",
+    "entropy",
+    "is_run",
+    "load_checkpoint",
+    "read_lines",
+    "read_summary",
+    "save_checkpoint",
+    "tabulate",
+    "to_csv",
+    "to_markdown",
+    "versions",
+    "write_atomically",
+    "write_summary",
+    "write_table",
+]

@@ -1,0 +1,73 @@
+"""Command lines: which words name a part, which a value, and where the configs are."""
+
+import importlib.util
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import nas
+
+OPTIONAL = ("space", "experiment", "debug")
+"""Groups without a default: `+space=x` and `space=x` mean the same."""
+
+_OVERRIDE = re.compile(r"(?P<sign>\+{0,2}|~)(?P<key>[A-Za-z_][\w./@:-]*)=(?P<value>.*)", re.DOTALL)
+
+
+def _conf() -> Path:
+    spec = importlib.util.find_spec("nas.conf")
+    locations = spec.submodule_search_locations if spec else None
+    return Path(locations[0]) if locations else Path(nas.__file__).parents[1] / "conf"
+
+
+CONF = _conf()
+"""The shipped configs: the package nas.conf, or `conf` beside it in a checkout that is not installed."""
+
+
+def config_folders(arguments: Sequence[str]) -> list[Path]:
+    """The folders with configs: the shipped one and the user's, given by --config-dir."""
+    folders = [CONF]
+    for position, word in enumerate(arguments):
+        name, _, value = word.partition("=")
+        if name in ("--config-dir", "-cd"):
+            folders += [Path(given) for given in ([value] if value else arguments[position + 1 : position + 2])]
+    return folders
+
+
+def options(group: str, arguments: Sequence[str]) -> list[str]:
+    """The options of a group of parts, such as `data`."""
+    return sorted({path.stem for folder in config_folders(arguments) for path in (folder / group).glob("*.yaml")})
+
+
+def groups(arguments: Sequence[str]) -> list[str]:
+    """The names of all groups."""
+    return sorted({path.name for folder in config_folders(arguments) for path in folder.glob("*/") if path.is_dir()})
+
+
+def overrides(arguments: Sequence[str]) -> Iterator[tuple[str, str, str]]:
+    """(sign, key, value) of every override among the arguments."""
+    for word in arguments:
+        if match := _OVERRIDE.fullmatch(word):
+            yield match["sign"], match["key"], match["value"]
+
+
+def normalized(arguments: Sequence[str]) -> list[str]:
+    """The arguments as Hydra wants them.
+
+    `+space=x` becomes `space=x`. `a.b=c` becomes `++a.b=c`, which adds unknown keys instead of stopping at the first:
+    the schema then names all of them at once.
+    """
+    known = groups(arguments)
+    words = []
+    for word in arguments:
+        match = _OVERRIDE.fullmatch(word)
+        if match and match["key"] in OPTIONAL:
+            word = word.lstrip("+")
+        elif match and not match["sign"] and not match["key"].startswith("hydra") and match["key"] not in known:
+            word = f"++{word}"
+        words.append(word)
+    return words
+
+
+def naming(overrides: str) -> str:
+    """A folder name made of a sweep's overrides: no signs, no path separators, at most 120 characters."""
+    return re.sub(r"[^\w=,.-]", "-", overrides.replace("+", ""))[:120]

@@ -1,0 +1,65 @@
+"""What the commands have in common: one Hydra job, and one clear line for every mistake of a person."""
+
+import functools
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from nas.cli.arguments import CONF, naming, normalized
+from nas.cli.mistakes import Mistakes, find_mistakes, in_one_line
+
+Task = Callable[[DictConfig], None]
+
+FULL_ERROR = "NAS_FULL_ERROR"
+"""Set to 1, as a copy of what the user set HYDRA_FULL_ERROR to, tracebacks are shown."""
+
+
+def run(config_name: str, task: Task, arguments: Sequence[str]) -> int:
+    """Composes the config of a command from its arguments and runs `task` with it; returns the exit status.
+
+    Mistakes go to standard error, one line each, with status 1 and no traceback; HYDRA_FULL_ERROR=1 shows it.
+    """
+    os.environ.setdefault(FULL_ERROR, os.environ.get("HYDRA_FULL_ERROR", "0"))
+    if mistakes := find_mistakes(config_name, arguments):
+        return _report(Mistakes(mistakes))
+    OmegaConf.register_new_resolver("run_name", naming, replace=True)
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # otherwise Hydra prints errors itself, over many lines
+    sys.argv = [sys.argv[0], *normalized(arguments)]
+    try:
+        hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(_job(task))()
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if os.environ[FULL_ERROR] == "1" or not in_one_line(error):
+            raise
+        return _report(error)
+    return 0
+
+
+def _job(task: Task) -> Task:
+    """The task, with a person's mistakes reported; one that fails within a sweep lets the others run."""
+
+    @functools.wraps(task)
+    def job(config: DictConfig) -> None:
+        try:
+            task(config)
+        except Exception as error:
+            if os.environ.get(FULL_ERROR) == "1" or not in_one_line(error):
+                raise
+            status = _report(error)
+            if HydraConfig.get().mode != RunMode.MULTIRUN:
+                sys.exit(status)
+
+    return job
+
+
+def _report(error: Exception) -> int:
+    for line in in_one_line(error):
+        print(f"error: {line}", file=sys.stderr)
+    return 1

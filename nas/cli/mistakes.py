@@ -1,0 +1,104 @@
+"""Every mistake of a person in one clear line."""
+
+import difflib
+from collections.abc import Sequence
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException, InstantiationException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import BaseModel, ValidationError
+
+from nas.cli.arguments import CONF, groups, normalized, options, overrides
+from nas.cli.settings import SETTINGS
+from nas.optimization import NonFiniteLossError
+
+
+class Mistakes(ValueError):
+    """Several mistakes, a line each."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = list(lines)
+
+
+def find_mistakes(config_name: str, arguments: Sequence[str]) -> list[str]:
+    """Unknown options of groups, which Hydra would stop at, together with what the schema says of all the rest."""
+    wrong, good = [], []
+    for word in normalized(arguments):
+        lines = [line for sign, key, value in overrides([word]) for line in _unknown_option(key, value, arguments)]
+        wrong += lines
+        if not lines and next(overrides([word]), None):
+            good.append(word)
+    if not wrong:
+        return []
+    if any(" space " in line for line in wrong):
+        good.append(f"space={options('space', arguments)[0]}")
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        try:
+            config = compose(config_name, overrides=good)
+            checked(config_name, OmegaConf.to_container(config, resolve=True))
+        except Mistakes as mistakes:
+            wrong += mistakes.lines
+        except (HydraException, OmegaConfBaseException):
+            pass  # what cannot be composed without the missing part is said when that is right
+    return wrong
+
+
+def _unknown_option(key: str, value: str, arguments: Sequence[str]) -> list[str]:
+    if key not in groups(arguments):
+        return []
+    known = options(key, arguments)
+    chosen = [option.strip() for option in value.split(",")]
+    return [
+        f"there is no {key} {option!r}; choose one of {', '.join(known)}{_meant(option, known)}"
+        for option in chosen
+        if option not in known and option.isidentifier() and option != "null"
+    ]
+
+
+def checked(config_name: str, config: Any) -> Any:
+    """The settings of a command, validated; raises Mistakes with all that is wrong."""
+    try:
+        return SETTINGS[config_name].model_validate(config)
+    except ValidationError as error:
+        lines = [_line(SETTINGS[config_name], config, dict(mistake)) for mistake in error.errors()]
+        raise Mistakes(lines) from None
+
+
+def in_one_line(error: BaseException) -> list[str]:
+    """The lines that tell a person of a mistake; none for an error that is the program's own."""
+    if isinstance(error, Mistakes):
+        return error.lines
+    if isinstance(error, InstantiationException) and error.__cause__ is not None:
+        return in_one_line(error.__cause__)
+    if isinstance(error, ValueError | NonFiniteLossError | HydraException | OmegaConfBaseException | OSError):
+        return [" ".join(str(error).split())]
+    return []
+
+
+def _line(model: type[BaseModel], config: Any, mistake: dict[str, Any]) -> str:
+    place = ".".join(str(part) for part in mistake["loc"])
+    if mistake["type"] == "extra_forbidden":
+        known = _keys_beside(model, mistake["loc"])
+        return f"there is no key {place!r}{_meant(place.rsplit('.', 1)[-1], known)}; the keys are {', '.join(known)}"
+    if mistake["type"] == "missing":
+        return f"{place} is missing: give {place}=VALUE"
+    if mistake["type"] == "value_error":
+        return str(mistake["ctx"]["error"])
+    return f"{place} is {mistake['input']!r}; {mistake['msg'].removeprefix('Input ')}"
+
+
+def _keys_beside(model: type[BaseModel], place: tuple[Any, ...]) -> list[str]:
+    for part in place[:-1]:
+        inner = model.model_fields[str(part)].annotation
+        assert isinstance(inner, type)
+        assert issubclass(inner, BaseModel)
+        model = inner
+    return sorted(model.model_fields)
+
+
+def _meant(given: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(given, known, n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""

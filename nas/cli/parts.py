@@ -1,0 +1,96 @@
+"""The parts of a run, made from checked settings."""
+
+from itertools import islice
+from typing import Any
+
+import torch
+from hydra import compose
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+from nas.architecture import Genotype
+from nas.cli.arguments import options
+from nas.cli.settings import Network, Trainer
+from nas.data import Samples
+from nas.optimization import Feed, Recipe
+from nas.space import SearchSpace, Skeleton
+
+
+def device_of(name: str) -> torch.device:
+    """`auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:1`; a ValueError for a device that is not there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ValueError(f"there is no device {name!r}; give auto, cpu, cuda or cuda:NUMBER") from None
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"there is no device {name!r}: {torch.cuda.device_count()} GPUs are visible; give auto or cpu")
+    if device.type not in ("cpu", "cuda"):
+        raise ValueError(f"device {name!r} is not supported; give auto, cpu, cuda or cuda:NUMBER")
+    return device
+
+
+def recipe_of(trainer: Trainer) -> Recipe:
+    """The training recipe."""
+    return Recipe(
+        epochs=trainer.epochs,
+        batch_size=trainer.batch_size,
+        optimizer=instantiate(trainer.optimizer),
+        schedule=instantiate(trainer.schedule),
+        clip_norm=trainer.clip_norm,
+        cutout=trainer.cutout,
+        autocast=torch.bfloat16 if trainer.precision == "bf16" else None,
+    )
+
+
+def skeleton_of(network: Network, samples: Samples, *, auxiliary: bool = False) -> Skeleton:
+    """The fixed part of the network, fitted to the data; a ValueError if it has too few classes for them."""
+    classes = samples.num_classes if network.num_classes is None else network.num_classes
+    if classes < samples.num_classes:
+        raise ValueError(
+            f"network.num_classes {classes} does not fit the data, which has {samples.num_classes} classes; "
+            f"leave it out or give at least {samples.num_classes}"
+        )
+    return Skeleton(
+        channels=network.channels,
+        num_cells=network.cells,
+        stem=network.stem,
+        num_classes=classes,
+        in_channels=samples.shape[0],
+        auxiliary=auxiliary,
+    )
+
+
+def feed_of(samples: Samples, recipe: Recipe, *, seed: int, device: torch.device, max_steps: int | None) -> Feed:
+    """Batches for training and measuring, at most `max_steps` of them an epoch."""
+    stream = samples.stream(batch_size=recipe.batch_size, seed=seed, device=device, cutout=recipe.cutout)
+    return Feed(
+        stream=stream,
+        steps=min(stream.batches_per_epoch, max_steps or stream.batches_per_epoch),
+        in_order=lambda: islice(samples.batches(batch_size=recipe.batch_size, device=device), max_steps),
+    )
+
+
+def space_of(genotype: Genotype, part: dict[str, Any] | None) -> SearchSpace:
+    """The space of a genotype: the given part, or the shipped one of its name; with the genotype's settings.
+
+    A genotype may come from a stranger, so its settings are plain values and never name a class.
+    """
+    part = part or _shipped(genotype.space)
+    if "_target_" in str(genotype.settings):
+        raise ValueError("the settings of the genotype name a class (_target_), which settings never do")
+    if unknown := sorted(genotype.settings.keys() - part.keys()):
+        raise ValueError(f"the genotype has settings that space {genotype.space!r} does not know: {', '.join(unknown)}")
+    return instantiate({**part, **genotype.settings})
+
+
+def _shipped(name: str) -> dict[str, Any]:
+    if name not in options("space", []):
+        raise ValueError(
+            f"the genotype is of space {name!r}, which is not among {', '.join(options('space', []))}: "
+            "give +space=NAME with the config of that space"
+        )
+    composed = OmegaConf.to_container(compose(f"space/{name}").space)
+    assert isinstance(composed, dict)
+    return {str(key): value for key, value in composed.items()}

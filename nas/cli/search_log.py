@@ -1,0 +1,76 @@
+"""Everything that a search leaves in its run directory."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from nas.architecture import EpochRecord, Mixture
+from nas.cli.drawing import write_picture
+from nas.optimization import SearchProcess
+from nas.rendering import animation, heat_map
+from nas.space import SearchSpace
+from nas.tracking import TensorBoard, append_line, entropy, save_checkpoint, write_atomically
+
+
+class SearchLog:
+    """Writes each epoch as it comes, so that a run that stops has lost nothing; a context manager.
+
+    Every epoch: a line of `search.jsonl`, `genotype.json` with its picture, `checkpoint.pt`, and in TensorBoard the
+    curves, the mixture as heat maps and the genotype drawn. At the end: the genotype's evolution as one animation.
+    """
+
+    def __init__(self, folder: Path, space: SearchSpace) -> None:
+        self.folder = folder
+        self.space = space
+        self.board = TensorBoard(folder)
+        self._frames: list[bytes] = []
+
+    def __enter__(self) -> "SearchLog":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.board.close()
+
+    def epoch(self, record: EpochRecord, process: SearchProcess) -> None:
+        """Writes down one epoch."""
+        append_line(self.folder / "search.jsonl", record.to_dict())
+        write_atomically(self.folder / "genotype.json", record.genotype.to_json())
+        self.board.scalars(self._curves(record), record.epoch)
+        mixture = process.mixture()
+        if mixture is not None:
+            self._mixture(mixture, record.epoch)
+        caption = f"{self.space.name}, epoch {record.epoch}"
+        png = write_picture(self.space.graphs(record.genotype), self.folder / "genotype", caption=caption)
+        self.board.png("genotype", png, record.epoch)
+        self._frames.append(png)
+        save_checkpoint(self.folder / "checkpoint.pt", {"epoch": record.epoch, **process.state_dict()})
+
+    def finish(self, record: EpochRecord, settings: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
+        """Writes down what only the whole search has."""
+        film = animation(self._frames)
+        write_atomically(self.folder / "evolution.gif", film)
+        self.board.gif("evolution", film, record.epoch)
+        self.board.hparams(settings, metrics)
+
+    def _curves(self, record: EpochRecord) -> dict[str, float]:
+        return {
+            "loss/train": record.train_loss,
+            "loss/valid": record.valid_loss,
+            "accuracy/train": record.train_accuracy,
+            "accuracy/valid": record.valid_accuracy,
+            "seconds": record.seconds,
+            **self.space.statistics(record.genotype),
+        }
+
+    def _mixture(self, mixture: Mixture, epoch: int) -> None:
+        for table, weights in mixture.tables.items():
+            self.board.scalars({f"alpha_entropy/{table}": float(entropy(weights).mean())}, epoch)
+            choices = mixture.layout.rows[table]
+            if len(choices) > 1:
+                rows = [choice.name.removesuffix(f"/{choice.kind}") for choice in choices]
+                columns = [str(candidate) for candidate in choices[0].candidates]
+                png = heat_map(weights.cpu(), rows, columns, title=f"mixture weights of {table}, epoch {epoch}")
+                self.board.png(f"alphas/{table}", png, epoch)

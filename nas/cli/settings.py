@@ -1,0 +1,123 @@
+"""What the keys of each command mean: types and bounds; defaults are in `conf/` alone."""
+
+import inspect
+from typing import Annotated, Any, Literal
+
+from hydra.utils import get_object
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeInt, PositiveFloat
+from pydantic import PositiveInt as Count
+
+from nas.cli.arguments import options
+
+
+def _part(value: Any) -> dict[str, Any]:
+    """A part names its class by `_target_` and gives its arguments by name."""
+    mistakes = list(_mistakes_in(value, "_target_"))
+    if mistakes:
+        raise ValueError("; ".join(mistakes))
+    return value
+
+
+def _mistakes_in(part: Any, place: str) -> list[str]:
+    if not isinstance(part, dict) or not isinstance(part.get("_target_"), str):
+        return [f"{part!r} is no part: it needs a _target_ that names a class"]
+    target = part["_target_"]
+    try:
+        parameters = inspect.signature(get_object(target)).parameters
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
+        return [f"{target!r} cannot be imported: {' '.join(str(error).split())}"]
+    given = {key for key in part if not key.startswith("_")}
+    open_ended = any(p.kind == p.VAR_KEYWORD for p in parameters.values())
+    unknown = [] if open_ended else sorted(given - parameters.keys())
+    mistakes = [f"{target} has no argument {key!r}; it has {', '.join(parameters)}" for key in unknown]
+    mistakes += [f"{target} needs a value for {key!r}" for key in sorted(given) if part[key] == "???"]
+    for key in sorted(given):
+        if isinstance(part[key], dict) and "_target_" in part[key]:
+            mistakes += _mistakes_in(part[key], key)
+    return mistakes
+
+
+def _space(value: Any) -> Any:
+    if value is None:
+        raise ValueError(f"there is no search space: add +space=NAME, one of {', '.join(options('space', []))}")
+    return value
+
+
+Part = Annotated[dict[str, Any], AfterValidator(_part)]
+Space = Annotated[Part, BeforeValidator(_space)]
+
+
+class Settings(BaseModel):
+    """A group of keys; unknown ones are mistakes."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Network(Settings):
+    channels: Count
+    cells: Count
+    stem: Literal["cifar", "imagenet"]
+    num_classes: Count | None
+
+
+class DiscreteNetwork(Network):
+    auxiliary: bool
+
+
+class Trainer(Settings):
+    epochs: Count
+    batch_size: Count
+    optimizer: Part
+    schedule: Part
+    clip_norm: PositiveFloat | None
+    cutout: NonNegativeInt
+    precision: Literal["float32", "bf16"]
+    max_steps: Count | None
+
+
+class SearchTrainer(Trainer):
+    arch_rate: PositiveFloat
+    arch_warmup: Annotated[float, Field(ge=0, lt=1)]
+
+
+class RetrainTrainer(Trainer):
+    drop_path: Annotated[float, Field(ge=0, lt=1)]
+    auxiliary_weight: Annotated[float, Field(ge=0)]
+    label_smoothing: Annotated[float, Field(ge=0, le=1)]
+
+
+class Search(Settings):
+    seed: NonNegativeInt
+    device: str
+    space: Space = Field(default=None, validate_default=True)
+    method: Part
+    data: Part
+    network: Network
+    trainer: SearchTrainer
+
+
+class Retrain(Settings):
+    genotype: str
+    seed: NonNegativeInt
+    device: str
+    space: Part | None = None
+    data: Part
+    network: DiscreteNetwork
+    trainer: RetrainTrainer
+
+
+class Cost(Settings):
+    genotype: str
+    space: Part | None = None
+    network: DiscreteNetwork
+    input_shape: Annotated[list[Count], Field(min_length=3, max_length=3)] | None
+
+
+class Draw(Settings):
+    genotype: str
+    space: Part | None = None
+    output: str | None
+
+
+SETTINGS: dict[str, type[Settings]] = {"search": Search, "retrain": Retrain, "cost": Cost, "draw": Draw}
+"""The schema of each command, by the name of its config."""

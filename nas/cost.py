@@ -1,0 +1,50 @@
+"""python -m nas.cost genotype=G: counts the parameters and multiply-accumulates of a derived network."""
+
+import json
+import sys
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from nas.cli.command import run
+from nas.cli.mistakes import checked
+from nas.cli.parts import space_of
+from nas.cli.settings import Cost
+from nas.costs import count
+from nas.space import Skeleton
+from search_spaces.genotypes import read_genotype
+
+DEFAULTS = {"cifar": (10, (3, 32, 32)), "imagenet": (1000, (3, 224, 224))}
+"""Classes and image shape that go with each stem, as in the papers."""
+
+
+def cost(config: DictConfig) -> None:
+    """Prints one JSON object: `params`, `macs` and, of a head that only training uses, `auxiliary_params`."""
+    settings: Cost = checked("cost", OmegaConf.to_container(config, resolve=True))
+    genotype = read_genotype(settings.genotype)
+    classes, shape = DEFAULTS[settings.network.stem]
+    if settings.input_shape is not None:
+        channels, height, width = settings.input_shape
+        shape = channels, height, width
+    skeleton = Skeleton(
+        channels=settings.network.channels,
+        num_cells=settings.network.cells,
+        stem=settings.network.stem,
+        num_classes=settings.network.num_classes or classes,
+        in_channels=shape[0],
+        auxiliary=settings.network.auxiliary,
+    )
+    with torch.device("meta"):
+        network = space_of(genotype, settings.space).network(genotype, skeleton)
+    counted = count(network, shape)
+    found = {"params": counted.params, "macs": counted.macs}
+    print(json.dumps({**found, "auxiliary_params": counted.auxiliary_params} if skeleton.auxiliary else found))
+
+
+def main() -> int:
+    """The command; returns its exit status."""
+    return run("cost", cost, sys.argv[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,105 @@
+"""Images in files, decoded when they are needed by processes that live as long as their stream."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Sampler
+
+from nas.data import augmentation
+from nas.data.decoding import PlainImages, RandomImages, Views, Visit
+from nas.data.samples import Samples, check_cutout, check_labels
+from nas.data.statistics import Statistics
+from nas.data.stream import Batch, Shuffle, Stream, check_batch_size, derived_seed
+
+
+class FileSamples(Samples):
+    """Images in the files `paths` and their labels (N,) int64.
+
+    Raises:
+        ValueError: no images, or a label that is no class.
+    """
+
+    def __init__(
+        self, paths: list[str], labels: Tensor, *, num_classes: int, statistics: Statistics, views: Views, workers: int
+    ) -> None:
+        check_labels(labels, num_classes)
+        self.paths = paths
+        self.labels = labels
+        self.num_classes = num_classes
+        self.shape = (3, views.size, views.size)
+        self.statistics = statistics
+        self.views = views
+        self.workers = workers
+
+    def subset(self, indices: Tensor) -> "FileSamples":
+        return FileSamples(
+            [self.paths[index] for index in indices.tolist()],
+            self.labels[indices],
+            num_classes=self.num_classes,
+            statistics=self.statistics,
+            views=self.views,
+            workers=self.workers,
+        )
+
+    def stream(self, *, batch_size: int, seed: int, device: torch.device, cutout: int = 0) -> "FileStream":
+        check_cutout(cutout, self.shape)
+        return FileStream(self, Shuffle(len(self), batch_size=batch_size, seed=seed), device=device, cutout=cutout)
+
+    def batches(self, *, batch_size: int, device: torch.device) -> Iterator[Batch]:
+        check_batch_size(batch_size)
+        loader = DataLoader(
+            PlainImages(self.paths, self.labels, self.views),
+            batch_size=batch_size,
+            num_workers=self.workers,
+            generator=torch.Generator(),
+            pin_memory=device.type == "cuda",
+        )
+        mean, std = self.statistics.on(device)
+        return ((augmentation.normalise(images.to(device), mean, std), labels.to(device)) for images, labels in loader)
+
+
+class FileStream(Stream):
+    """Batches that worker processes decode ahead, across the ends of epochs; normalise and cutout run on the device."""
+
+    def __init__(self, samples: FileSamples, shuffle: Shuffle, *, device: torch.device, cutout: int) -> None:
+        loader = DataLoader(
+            RandomImages(samples.paths, samples.labels, samples.views, shuffle.seed),
+            batch_sampler=Walk(shuffle),
+            num_workers=samples.workers,
+            generator=torch.Generator(),  # its own: otherwise it draws from the global one
+            pin_memory=device.type == "cuda",
+        )
+        self.shuffle = shuffle
+        self.device = device
+        self.cutout = cutout
+        self.batches_per_epoch = shuffle.batches_per_epoch
+        self.epoch = 0
+        self.batch = 0
+        self._mean, self._std = samples.statistics.on(device)
+        self._generator = torch.Generator(device)
+        self._decoded = iter(loader)
+
+    def __next__(self) -> Batch:
+        images, labels = (tensor.to(self.device, non_blocking=True) for tensor in next(self._decoded))
+        self._generator.manual_seed(derived_seed("augment", self.shuffle.seed, self.epoch, self.batch))
+        images = augmentation.normalise(images, self._mean, self._std)
+        images = augmentation.cutout(images, self.cutout, self._generator)
+        self.batch += 1
+        if self.batch == self.batches_per_epoch:
+            self.epoch, self.batch = self.epoch + 1, 0
+        return images, labels
+
+
+class Walk(Sampler[list[Visit]]):
+    """The endless sequence of batches of visits that a shuffle prescribes."""
+
+    def __init__(self, shuffle: Shuffle) -> None:
+        self.shuffle = shuffle
+
+    def __iter__(self) -> Iterator[list[Visit]]:
+        epoch = 0
+        while True:
+            for indices in self.shuffle.order(epoch).tolist():
+                yield [(epoch, index) for index in indices]
+            epoch += 1

@@ -1,0 +1,40 @@
+"""python -m nas.draw genotype=G: draws a genotype."""
+
+import sys
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from nas.cli.command import run
+from nas.cli.drawing import write_picture
+from nas.cli.mistakes import checked
+from nas.cli.parts import space_of
+from nas.cli.settings import Draw
+from search_spaces.genotypes import read_genotype
+
+
+def draw(config: DictConfig) -> None:
+    """Writes the picture as .dot, .svg and .png."""
+    settings: Draw = checked("draw", OmegaConf.to_container(config, resolve=True))
+    genotype = read_genotype(settings.genotype)
+    stem = Path(settings.output) if settings.output else _beside(Path(settings.genotype))
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    space = space_of(genotype, settings.space)
+    write_picture(space.graphs(genotype), stem, caption=space.name)
+    print(f"drew {stem}.png, {stem}.svg, {stem}.dot")
+
+
+def _beside(given: Path) -> Path:
+    """Where the picture of a run directory, a file or a published name goes."""
+    if given.is_dir():
+        return given / "genotype"
+    return given.with_suffix("") if given.is_file() else Path(given.name)
+
+
+def main() -> int:
+    """The command; returns its exit status."""
+    return run("draw", draw, sys.argv[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

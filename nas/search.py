@@ -1,0 +1,135 @@
+"""python -m nas.search +space=NAME: searches an architecture."""
+
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from nas.architecture import EpochRecord
+from nas.cli.command import run
+from nas.cli.mistakes import checked
+from nas.cli.parts import device_of, feed_of, recipe_of, skeleton_of
+from nas.cli.progress import last_good_state_named, progress, shown
+from nas.cli.search_log import SearchLog
+from nas.cli.settings import Search
+from nas.costs import Cost, count
+from nas.data import DataSource
+from nas.optimization import SearchMethod, SearchProcess
+from nas.space import SearchSpace, Skeleton
+from nas.tracking import Summary, device_words, write_summary
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a search is made of."""
+
+    space: SearchSpace
+    skeleton: Skeleton
+    process: SearchProcess
+    image_shape: tuple[int, int, int]
+    device: torch.device
+    steps: int
+
+
+def search(config: DictConfig) -> None:
+    """One search in the run directory that Hydra made: trains, writes every epoch down, derives, sums up."""
+    start = time.perf_counter()
+    plain = OmegaConf.to_container(config, resolve=True)
+    settings: Search = checked("search", plain)
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    parts = _parts(settings)
+    title = f"{settings.space['name']} {settings.method['name']}"
+    with SearchLog(folder, parts.space) as log:
+        with progress(title, parts.steps) as (step, show), last_good_state_named(folder):
+            for record in parts.process.epochs(step):
+                log.epoch(record, parts.process)
+                show(f"epoch {record.epoch} valid accuracy {record.valid_accuracy:.3f}")
+        summary = _summary(settings, parts, record, time.perf_counter() - start)
+        log.finish(record, _flat(plain), summary.metrics)
+    write_summary(folder, summary)
+    print(_result(summary, folder))
+
+
+def _parts(settings: Search) -> Parts:
+    device, recipe = device_of(settings.device), recipe_of(settings.trainer)
+    space: SearchSpace = instantiate(settings.space)
+    method: SearchMethod = instantiate(settings.method)
+    source: DataSource = instantiate(settings.data)
+    halves = source.split(source.train())
+    skeleton = skeleton_of(settings.network, halves[0])
+    train, valid = (
+        feed_of(half, recipe, seed=2 * settings.seed + index, device=device, max_steps=settings.trainer.max_steps)
+        for index, half in enumerate(halves)
+    )
+    torch.manual_seed(settings.seed)
+    process = method.start(space, skeleton, train, valid, recipe, device)
+    return Parts(space, skeleton, process, halves[0].shape, device, recipe.epochs * train.steps)
+
+
+def _summary(settings: Search, parts: Parts, record: EpochRecord, seconds: float) -> Summary:
+    cost = _cost(parts, record)
+    return Summary(
+        command="search",
+        space=parts.space.name,
+        method=settings.method["name"],
+        setting=tuple(HydraConfig.get().overrides.task),
+        seed=settings.seed,
+        genotype=record.genotype,
+        params=cost.params,
+        macs=cost.macs,
+        metrics={
+            "train_loss": record.train_loss,
+            "train_accuracy": record.train_accuracy,
+            "valid_loss": record.valid_loss,
+            "valid_accuracy": record.valid_accuracy,
+        },
+        epochs=record.epoch + 1,
+        device=device_words(parts.device),
+        wall_seconds=seconds,
+    )
+
+
+def _cost(parts: Parts, record: EpochRecord) -> Cost:
+    with torch.device("meta"):
+        network = parts.space.network(record.genotype, parts.skeleton)
+    return count(network, parts.image_shape)
+
+
+def _flat(config: Any, prefix: str = "") -> dict[str, bool | int | float | str]:
+    """The single values of a config by their dotted keys."""
+    flat: dict[str, bool | int | float | str] = {}
+    for key, value in config.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        elif isinstance(value, bool | int | float | str):
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _result(summary: Summary, folder: Path) -> str:
+    place = shown(folder)
+    return "\n".join(
+        [
+            f"searched {summary.space} by {summary.method}, seed {summary.seed}: {summary.epochs} epochs "
+            f"in {summary.wall_seconds:.0f} s on {summary.device}",
+            f"validation accuracy {summary.metrics['valid_accuracy']:.2%} of what was trained; the derived network has "
+            f"{summary.params:,} parameters and {summary.macs:,} MACs",
+            f"genotype: {place}/genotype.json, its picture {place}/genotype.png, curves: tensorboard --logdir {place}",
+            f"next: python -m nas.retrain genotype={place}",
+        ]
+    )
+
+
+def main() -> int:
+    """The command; returns its exit status."""
+    return run("search", search, sys.argv[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

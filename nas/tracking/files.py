@@ -1,0 +1,78 @@
+"""Files that a killed run never leaves half written."""
+
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any, BinaryIO
+
+
+def write_atomically(path: Path | str, data: bytes | str) -> None:
+    """Writes the whole file or nothing: a temporary name in the same folder, fsync, then a rename over `path`.
+
+    Text is written as UTF-8. On failure the old file is untouched, the temporary one removed, and the error passes on.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data.encode() if isinstance(data, str) else data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def append_line(path: Path | str, data: dict[str, Any]) -> None:
+    """Appends `data` as one line of JSON and flushes it; cuts off first what a killed run left of an unfinished line.
+
+    JSON has no NaN and no infinity: they become null. Anything else that JSON lacks is a TypeError; nothing is written.
+    """
+    line = (json.dumps(json_data(data), allow_nan=False) + "\n").encode()
+    with open(path, "a+b") as file:
+        _cut_unfinished_line(file)
+        file.write(line)
+
+
+def read_lines(path: Path | str) -> list[dict[str, Any]]:
+    """What `append_line` wrote, oldest first, without a last line that is unfinished.
+
+    Raises:
+        ValueError: a line that is not a JSON object, with its number.
+        FileNotFoundError: no such file.
+    """
+    finished = Path(path).read_bytes().split(b"\n")[:-1]
+    return [_parse(line, f"{path}, line {number}") for number, line in enumerate(finished, start=1)]
+
+
+def json_data(value: Any) -> Any:
+    """The same data with null where a float is NaN or infinite, and lists for tuples."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: json_data(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_data(item) for item in value]
+    return value
+
+
+def _cut_unfinished_line(file: BinaryIO) -> None:
+    end = file.seek(0, os.SEEK_END)
+    if end == 0:
+        return
+    file.seek(end - 1)
+    if file.read(1) != b"\n":
+        file.seek(0)
+        file.truncate(file.read().rfind(b"\n") + 1)
+
+
+def _parse(line: bytes, place: str) -> dict[str, Any]:
+    try:
+        data = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{place} is not JSON ({error}): it was not written by append_line, or was edited") from None
+    if not isinstance(data, dict):
+        raise ValueError(f"{place} is {line[:40]!r}; a line holds one JSON object: remove or mend it")
+    return data

@@ -1,0 +1,106 @@
+"""The table of results as files: markdown for people, CSV for programs."""
+
+import csv
+import io
+from pathlib import Path
+
+from nas.tracking.files import write_atomically
+from nas.tracking.table import Row, Spread, Table
+
+CSV_COLUMNS = (
+    "status",
+    "command",
+    "space",
+    "method",
+    "setting",
+    "seeds",
+    "test_accuracy",
+    "test_accuracy_std",
+    "valid_accuracy",
+    "valid_accuracy_std",
+    "params",
+    "macs",
+    "wall_seconds",
+    "folder",
+    "reason",
+)
+NUMBERS = ("seeds", "test accuracy (%)", "valid accuracy (%)", "params", "MACs", "seconds")
+
+
+def write_table(folder: Path | str, table: Table) -> None:
+    """Writes `summary.md` and `summary.csv` into an existing folder, each atomically."""
+    write_atomically(Path(folder) / "summary.md", to_markdown(table))
+    write_atomically(Path(folder) / "summary.csv", to_csv(table))
+
+
+def to_markdown(table: Table) -> str:
+    """A table with accuracies in percent, mean ± std over seeds, and below it a line for each run left out.
+
+    The setting leaves out space and method, which have columns of their own; a column without entries is not shown.
+    """
+    cells = [_cells(row) for row in table.rows]
+    columns = [column for column in cells[0] if any(row[column] for row in cells)] if cells else []
+    lines = []
+    if columns:
+        lines += [_line(columns), _line(["---:" if column in NUMBERS else "---" for column in columns])]
+        lines += [_line([row[column] for column in columns]) for row in cells]
+    if table.left_out:
+        left_out = [f"- `{item.folder.as_posix()}`: {item.reason}" for item in table.left_out]
+        lines += [*([""] if lines else []), f"Not counted ({len(left_out)}):", "", *left_out]
+    return "\n".join(lines) + "\n"
+
+
+def to_csv(table: Table) -> str:
+    """One line a row, accuracies as fractions in full precision; then one a run left out, with status `left out`."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, CSV_COLUMNS, restval="", lineterminator="\n")
+    writer.writeheader()
+    for row in table.rows:
+        writer.writerow(_record(row))
+    for item in table.left_out:
+        writer.writerow({"status": "left out", "folder": item.folder.as_posix(), "reason": item.reason})
+    return text.getvalue()
+
+
+def _cells(row: Row) -> dict[str, str]:
+    numbers = (
+        str(len(row.seeds)),
+        _percent(row.test_accuracy),
+        _percent(row.valid_accuracy),
+        f"{row.params:,.0f}",
+        f"{row.macs:,.0f}",
+        f"{row.wall_seconds:,.1f}",
+    )
+    words = {"command": row.command, "space": row.space, "method": row.method, "setting": " ".join(row.further_setting)}
+    return {**words, **dict(zip(NUMBERS, numbers, strict=True))}
+
+
+def _record(row: Row) -> dict[str, str | int | float | None]:
+    return {
+        "status": "finished",
+        "command": row.command,
+        "space": row.space,
+        "method": row.method,
+        "setting": " ".join(row.setting),
+        "seeds": len(row.seeds),
+        **_fractions("test_accuracy", row.test_accuracy),
+        **_fractions("valid_accuracy", row.valid_accuracy),
+        "params": row.params,
+        "macs": row.macs,
+        "wall_seconds": row.wall_seconds,
+    }
+
+
+def _fractions(name: str, spread: Spread | None) -> dict[str, float | None]:
+    return {} if spread is None else {name: spread.mean, f"{name}_std": spread.std}
+
+
+def _percent(spread: Spread | None) -> str:
+    if spread is None:
+        return ""
+    return f"{100 * spread.mean:.2f}" + ("" if spread.std is None else f" ± {100 * spread.std:.2f}")
+
+
+def _line(cells: list[str]) -> str:
+    escaped = (cell.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ") for cell in cells)
+    return f"| {' | '.join(escaped)} |"

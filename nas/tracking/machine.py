@@ -1,0 +1,28 @@
+"""What a run was computed with, in words."""
+
+import importlib.metadata
+import platform
+
+import torch
+
+PACKAGES = ("torch", "torchvision", "hydra-core", "differentiable-nas")
+
+
+def versions() -> dict[str, str]:
+    """Python's version and those of the packages that decide a result; one that is not installed is left out."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def device_words(device: torch.device | str) -> str:
+    """`cpu (2 threads)`, the name of a GPU, or the bare type of any other device."""
+    device = torch.device(device)
+    if device.type == "cpu":
+        threads = torch.get_num_threads()
+        return f"cpu ({threads} {'thread' if threads == 1 else 'threads'})"
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

@@ -1,0 +1,85 @@
+"""The table of results: one row for the runs that differ in the seed alone."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from nas.tracking.runs import LeftOut, Runs, group
+from nas.tracking.summary import Summary
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A mean over runs and its sample standard deviation (ddof = 1), which a single run does not have."""
+
+    mean: float
+    std: float | None
+
+
+@dataclass(frozen=True)
+class Row:
+    """The mean over the runs of one group: accuracies as fractions, None where no run measured one."""
+
+    command: str
+    space: str
+    method: str
+    setting: tuple[str, ...]
+    seeds: tuple[int, ...]
+    test_accuracy: Spread | None
+    valid_accuracy: Spread | None
+    params: float
+    macs: float
+    wall_seconds: float
+
+    @property
+    def further_setting(self) -> tuple[str, ...]:
+        """The setting without what `space` and `method` say already."""
+        known = (f"space={self.space}", f"method={self.method}")
+        return tuple(override for override in self.setting if override not in known)
+
+    @property
+    def accuracy(self) -> Spread:
+        """The test accuracy where there is one, else the validation accuracy."""
+        accuracy = self.test_accuracy or self.valid_accuracy
+        assert accuracy is not None, "each command's METRICS hold one of the two"
+        return accuracy
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows, sorted by command, space, method and setting, and the runs that they do not count."""
+
+    rows: tuple[Row, ...]
+    left_out: tuple[LeftOut, ...]
+
+
+def tabulate(runs: Runs) -> Table:
+    """Groups the finished runs over their seeds and averages each group."""
+    summaries = sorted(runs.finished.values(), key=lambda summary: (group(summary), summary.seed))
+    rows = tuple(_row(list(members)) for _, members in itertools.groupby(summaries, key=group))
+    return Table(rows, runs.left_out)
+
+
+def _row(members: Sequence[Summary]) -> Row:
+    command, space, method, setting = group(members[0])
+    return Row(
+        command=command,
+        space=space,
+        method=method,
+        setting=setting,
+        seeds=tuple(summary.seed for summary in members),
+        test_accuracy=_spread(members, "test_accuracy"),
+        valid_accuracy=_spread(members, "valid_accuracy"),
+        params=float(np.mean([summary.params for summary in members])),
+        macs=float(np.mean([summary.macs for summary in members])),
+        wall_seconds=float(np.mean([summary.wall_seconds for summary in members])),
+    )
+
+
+def _spread(members: Sequence[Summary], metric: str) -> Spread | None:
+    values = [summary.metrics[metric] for summary in members if metric in summary.metrics]
+    if not values:
+        return None
+    return Spread(float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else None)

@@ -1,0 +1,84 @@
+"""What a run shows in TensorBoard."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+from tensorboard.compat.proto.summary_pb2 import Summary
+from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams as hparams_summaries
+
+from nas.tracking.picture import Size, gif_size, png_size
+
+Setting = bool | int | float | str
+
+
+class TensorBoard:
+    """One run and one event file: scalars, pictures, texts and, at the end, the settings beside the final metrics.
+
+    Use it as a context manager, or call `close`. A resumed run names its `first_epoch`: what the interrupted one
+    logged from that epoch on is then hidden. Encoded pictures go in as they are: `SummaryWriter.add_image` would decode
+    and encode again, and `add_video` does not work with moviepy 2.
+    """
+
+    def __init__(self, folder: Path | str, *, first_epoch: int = 0) -> None:
+        self.writer = SummaryWriter(log_dir=str(folder), purge_step=first_epoch or None)
+
+    def scalars(self, values: Mapping[str, float], epoch: int) -> None:
+        """One curve for each name; TensorBoard keeps them as float32."""
+        for name, value in values.items():
+            self.writer.add_scalar(name, value, epoch)
+
+    def png(self, tag: str, data: bytes, epoch: int) -> None:
+        """A picture; a ValueError for bytes that are no PNG."""
+        self._picture(tag, data, png_size(data), epoch)
+
+    def gif(self, tag: str, data: bytes, epoch: int) -> None:
+        """An animation, shown among the images; a ValueError for bytes that are no GIF."""
+        self._picture(tag, data, gif_size(data), epoch)
+
+    def text(self, tag: str, text: str, epoch: int) -> None:
+        """A text, shown as markdown."""
+        self.writer.add_text(tag, text, epoch)
+
+    def hparams(self, settings: Mapping[str, Setting], metrics: Mapping[str, float]) -> None:
+        """One line of the HPARAMS page; call it once, at the end. The metrics are also the scalars `final/<name>`.
+
+        Written into this run's own event file, where `SummaryWriter.add_hparams` would start a second one. TensorBoard
+        shows a bool as 1 or 0, and takes the columns of all runs from one of them.
+
+        Raises:
+            ValueError: a setting that is no bool, int, float or str.
+        """
+        for name, value in settings.items():
+            if not isinstance(value, Setting):
+                raise ValueError(
+                    f"setting {name!r} is {value!r}; TensorBoard takes bool, int, float and str: flatten or drop it"
+                )
+        # The prefix keeps a final metric off the curve of the same name.
+        final = {f"final/{name}": value for name, value in metrics.items()}
+        for summary in hparams_summaries(dict(settings), final):
+            self._add(summary, 0)
+        self.scalars(final, 0)
+
+    def close(self) -> None:
+        """Flushes and closes the event file."""
+        self.writer.close()
+
+    def __enter__(self) -> "TensorBoard":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _picture(self, tag: str, data: bytes, size: Size, epoch: int) -> None:
+        image = Summary.Image(
+            width=size.width, height=size.height, colorspace=size.colorspace, encoded_image_string=data
+        )
+        self._add(Summary(value=[Summary.Value(tag=tag, image=image)]), epoch)
+
+    def _add(self, summary: Summary, epoch: int) -> None:
+        assert self.writer.file_writer is not None, "the TensorBoard of this run is closed"
+        self.writer.file_writer.add_summary(summary, epoch)

@@ -1,0 +1,124 @@
+"""Heat maps, scatter plots and animations."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image, ImageSequence
+
+from nas.rendering import Point, animation, heat_map, picture, scatter
+from nas.rendering.scatter_plots import pareto_front
+from tests.rendering.genotypes import published
+
+NASTY = '<b> & $\\frac{$ "\n漢 \ud800'
+
+
+def frame(colour: str, size: tuple[int, int]) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", size, colour).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def frames(gif: bytes) -> tuple[list[Image.Image], list[int]]:
+    with Image.open(io.BytesIO(gif)) as image:
+        assert image.info["loop"] == 0
+        stills = [(still.convert("RGB"), still.info["duration"]) for still in ImageSequence.Iterator(image)]
+    return [still for still, _ in stills], [duration for _, duration in stills]
+
+
+def test_frames_of_different_sizes_share_one_white_canvas():
+    gif = animation([frame("red", (30, 10)), frame("blue", (10, 20)), frame("red", (5, 5))], seconds_per_frame=0.25)
+    images, durations = frames(gif)
+    assert [image.size for image in images] == [(30, 20)] * 3
+    assert durations == [250, 250, 1000]
+    for image, wanted in zip(images, [(255, 0, 0), (0, 0, 255), (255, 0, 0)], strict=True):
+        assert image.getpixel((2, 2)) == pytest.approx(wanted, abs=4)
+    assert [image.getpixel((29, 19)) for image in images] == [(255, 255, 255)] * 3
+    assert images[2].getpixel((8, 8)) == (255, 255, 255)  # nothing is left of the frame before
+
+
+def test_an_animation_of_genotypes_keeps_their_colours():
+    names = ("DARTS_V1", "DARTS_V2", "NASNet")
+    pngs = [picture(published(name), caption=name).png for name in names]
+    images, _ = frames(animation(pngs))
+    assert len(images) == 3
+    for image, png in zip(images, pngs, strict=True):
+        still = np.asarray(Image.open(io.BytesIO(png)).convert("RGB"), dtype=int)
+        moving = np.asarray(image, dtype=int)[: still.shape[0], : still.shape[1]]
+        assert np.abs(still - moving).mean() < 1
+        assert (moving[0, 0] == 255).all()
+
+
+def test_equal_neighbours_are_one_longer_frame():
+    images, durations = frames(animation([frame("red", (9, 9))] * 3 + [frame("blue", (9, 9))]))
+    assert len(images) == 2
+    assert durations == [1500, 2000]
+
+
+def test_animations_that_cannot_be_made_are_refused():
+    with pytest.raises(ValueError, match="at least one PNG frame"):
+        animation([])
+    with pytest.raises(ValueError, match=r"seconds_per_frame is 0; it may be 0\.02 to 60"):
+        animation([frame("red", (2, 2))], seconds_per_frame=0)
+
+
+def read(png: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"), dtype=int)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (14, 8), (2, 3), (70, 45)])
+def test_a_heat_map_grows_with_its_table(shape):
+    table = np.random.default_rng(0).random(shape)
+    labels = [f"{i}-2" for i in range(shape[0])], [f"operation_{i}" for i in range(shape[1])]
+    first = heat_map(table, *labels, title="normal cell")
+    assert first == heat_map(table, *labels, title="normal cell")
+    height, width, _ = read(first).shape
+    assert width > 46 * min(shape[1], 40)
+    assert height > 24 * min(shape[0], 60)
+
+
+def test_numbers_are_printed_if_they_fit():
+    def dark_pixels(table: list[list[float]]) -> int:
+        png = read(heat_map(table, ["a"], ["b", "c"], title=""))
+        return int((png[:40] < 60).all(axis=-1).sum())
+
+    assert dark_pixels([[1.0, 1.0]]) > dark_pixels([[-1e9, 1e9]])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -3.0, 1e12, 0.0])
+def test_odd_numbers_and_names_are_drawn(value):
+    assert read(heat_map([[value, 0.5]], [NASTY], [NASTY, ""], title=NASTY)).size
+
+
+def test_a_table_without_its_labels_is_refused():
+    with pytest.raises(ValueError, match=r"values \(2, 2\) came with 2 row and 1 column labels"):
+        heat_map([[1, 2], [3, 4]], ["a", "b"], ["c"], title="")
+    with pytest.raises(ValueError, match="label for each row"):
+        heat_map(np.zeros((0, 2)), [], ["a", "b"], title="")
+
+
+def test_the_pareto_front_is_what_nothing_beats():
+    random = np.random.default_rng(1)
+    points = [Point("a", float(x), float(y)) for x, y in random.integers(0, 12, size=(60, 2))]
+    unbeaten = {
+        (p.x, p.y) for p in points if not any(q.x <= p.x and q.y >= p.y and (q.x, q.y) != (p.x, p.y) for q in points)
+    }
+    front = pareto_front(points)
+    assert [(p.x, p.y) for p in front] == sorted(unbeaten)
+
+
+@pytest.mark.parametrize("groups", [1, 5, 40])
+def test_a_scatter_plot_of_many_groups(groups):
+    points = [Point(f"{NASTY} {i % groups}", i, i % 7, 0.5 if i % 2 else None) for i in range(2 * groups)]
+    png = scatter(points, x_label=NASTY, y_label=NASTY, title=NASTY)
+    assert png == scatter(points, x_label=NASTY, y_label=NASTY, title=NASTY)
+    assert read(png).shape[1] == 800
+
+
+def test_points_that_cannot_be_drawn_are_refused():
+    with pytest.raises(ValueError, match="at least one point"):
+        scatter([], x_label="", y_label="", title="")
+    with pytest.raises(ValueError, match="y of a point in 'DARTS' is nan"):
+        Point("DARTS", 1.0, float("nan"))
+    with pytest.raises(ValueError, match=r"y_error of a point in 'DARTS' is -0\.1; it may not be negative"):
+        Point("DARTS", 1.0, 1.0, -0.1)

@@ -1,0 +1,122 @@
+import csv
+import subprocess
+import sys
+
+import pytest
+
+from nas import report
+from tests.tracking.fabricated import RETRAIN, SEARCH, failed_run, run
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """What `scatter` was asked to draw: a list of (points, labels)."""
+    import nas.rendering
+
+    calls = []
+    scatter = nas.rendering.scatter
+
+    def record(points, **labels):
+        calls.append((list(points), labels))
+        return scatter(points, **labels)
+
+    monkeypatch.setattr(nas.rendering, "scatter", record)
+    return calls
+
+
+@pytest.fixture
+def sweep(tmp_path):
+    """Two methods of two seeds each, and a failed run."""
+    folder = tmp_path / "sweep"
+    for method, accuracies, macs in (("first_order", (0.5, 0.75), 4_000), ("random", (0.25, 0.5), 1_000)):
+        for seed, accuracy in enumerate(accuracies):
+            metrics = {**SEARCH, "valid_accuracy": accuracy}
+            run(folder / f"{method}{seed}", method=method, setting=[], seed=seed, metrics=metrics, macs=macs)
+    failed_run(folder / "failed")
+    return folder
+
+
+def test_a_sweep_gets_its_table_and_picture(sweep, drawn, capsys):
+    assert report.main([str(sweep)]) == 0
+    printed = capsys.readouterr()
+    assert printed.out == (sweep / "summary.md").read_text()
+    assert "| search | darts | first_order | 2 | 62.50 ± 17.68 | 1,000 | 4,000 | 12.5 |" in printed.out
+    assert f"- `{sweep}/failed`: unfinished" in printed.out
+    assert printed.err == f"wrote summary.md, summary.csv and accuracy_cost.png into {sweep}\n"
+    rows = list(csv.DictReader((sweep / "summary.csv").read_text().splitlines()))
+    assert [(row["method"], row["status"]) for row in rows] == [
+        ("first_order", "finished"),
+        ("random", "finished"),
+        ("", "left out"),
+    ]
+    assert (sweep / "accuracy_cost.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    ((first, second), labels), *more = drawn
+    assert not more
+    assert (first.group, first.x, first.y) == ("first_order", 4000.0, 62.5)
+    assert (second.group, second.x, second.y) == ("random", 1000.0, 37.5)
+    assert first.y_error == second.y_error == pytest.approx(100 * 0.125 * 2**0.5)
+    assert labels["x_label"] == "MACs"
+
+
+def test_labels_say_what_the_rows_do_not_share(tmp_path, drawn):
+    run(tmp_path / "0", setting=["space=darts", "method.tau=1"])
+    run(tmp_path / "1", setting=["space=darts", "method.tau=5"])
+    run(tmp_path / "2", setting=["space=darts"], command="retrain", metrics=RETRAIN)
+    assert report.main([str(tmp_path)]) == 0
+    assert [point.group for point in drawn[0][0]] == [
+        "first_order retrain test",
+        "first_order search validation method.tau=1",
+        "first_order search validation method.tau=5",
+    ]
+    assert [point.y_error for point in drawn[0][0]] == [None, None, None]
+
+
+def test_out_is_made_and_used(sweep, tmp_path):
+    assert report.main([str(sweep), "--out", str(tmp_path / "new" / "folder")]) == 0
+    names = sorted(path.name for path in (tmp_path / "new" / "folder").iterdir())
+    assert names == ["accuracy_cost.png", "summary.csv", "summary.md"]
+    assert not (sweep / "summary.md").exists()
+
+
+def test_single_runs_are_reported_into_the_current_folder(sweep, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert report.main([str(sweep / "random0"), str(sweep / "random1")]) == 0
+    assert (tmp_path / "summary.csv").is_file()
+    assert not (sweep / "random0" / "summary.csv").exists()
+
+
+def error(arguments, capsys) -> str:
+    assert report.main([str(argument) for argument in arguments]) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("error: ")
+    assert printed.err.count("\n") == 1
+    return printed.err
+
+
+def test_a_missing_folder(tmp_path, sweep, capsys):
+    assert f"there is no folder {tmp_path / 'typo'}" in error([sweep, tmp_path / "typo"], capsys)
+
+
+def test_no_runs_at_all(tmp_path, capsys):
+    assert f"no finished run in {tmp_path}; 0 unfinished" in error([tmp_path], capsys)
+
+
+def test_only_failed_runs(tmp_path, capsys):
+    failed_run(tmp_path / "0")
+    message = error([tmp_path], capsys)
+    assert f"1 unfinished or unreadable: {tmp_path / '0'}: unfinished or failed: no summary.json" in message
+
+
+def test_an_out_that_cannot_be_made(sweep, capsys):
+    (sweep / "file").write_text("")
+    assert "file" in error([sweep, "--out", sweep / "file"], capsys)
+
+
+def test_the_command_line(tmp_path):
+    command = [sys.executable, "-m", "nas.report", str(tmp_path / "none")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert (
+        done.stderr == f"error: there is no folder {tmp_path / 'none'}: give the output folder of a run or of a sweep\n"
+    )
