@@ -21,7 +21,7 @@ from nas.cli.progress import last_good_state_named, progress, shown
 from nas.cli.settings import Retrain
 from nas.costs import count
 from nas.data import DataSource
-from nas.optimization import DiscreteLoss, Feed, Recipe, TrainingRecord, channels_last, evaluate, train
+from nas.optimization import DiscreteLoss, Feed, Recipe, TrainingRecord, evaluate, train
 from nas.space import DiscreteNetwork, SearchSpace, Skeleton
 from nas.tracking import (
     Summary,
@@ -74,7 +74,7 @@ def retrain(config: DictConfig) -> None:
 
 
 def _parts(settings: Retrain) -> Parts:
-    device, recipe = device_of(settings.device), recipe_of(settings.trainer)
+    device, recipe = device_of(settings.device, settings.threads), recipe_of(settings.trainer)
     genotype = read_genotype(settings.genotype)
     space = space_of(genotype, settings.space)
     source: DataSource = instantiate(settings.data)
@@ -82,7 +82,7 @@ def _parts(settings: Retrain) -> Parts:
     skeleton = skeleton_of(settings.network, samples, auxiliary=settings.network.auxiliary)
     feed = feed_of(samples, recipe, seed=settings.seed, device=device, max_steps=settings.trainer.max_steps)
     torch.manual_seed(settings.seed)
-    network = channels_last(space.network(genotype, skeleton)).to(device)
+    network = space.network(genotype, skeleton).to(device)
     criterion = nn.CrossEntropyLoss(label_smoothing=settings.trainer.label_smoothing)
     loss = DiscreteLoss(criterion, settings.trainer.auxiliary_weight)
     return Parts(genotype, space, skeleton, network, source, feed, samples.shape, recipe, loss, device)

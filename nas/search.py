@@ -57,7 +57,7 @@ def search(config: DictConfig) -> None:
 
 
 def _parts(settings: Search) -> Parts:
-    device, recipe = device_of(settings.device), recipe_of(settings.trainer)
+    device, recipe = device_of(settings.device, settings.threads), recipe_of(settings.trainer)
     space: SearchSpace = instantiate(settings.space)
     method: SearchMethod = instantiate(settings.method)
     source: DataSource = instantiate(settings.data)

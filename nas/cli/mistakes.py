@@ -60,8 +60,9 @@ def _unknown_option(key: str, value: str, arguments: Sequence[str]) -> list[str]
 
 def checked(config_name: str, config: Any) -> Any:
     """The settings of a command, validated; raises Mistakes with all that is wrong."""
+    given = {key: value for key, value in config.items() if value != "???"}
     try:
-        return SETTINGS[config_name].model_validate(config)
+        return SETTINGS[config_name].model_validate(given)
     except ValidationError as error:
         lines = [_line(SETTINGS[config_name], config, dict(mistake)) for mistake in error.errors()]
         raise Mistakes(lines) from None

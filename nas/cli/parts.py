@@ -16,8 +16,13 @@ from nas.optimization import Feed, Recipe
 from nas.space import SearchSpace, Skeleton
 
 
-def device_of(name: str) -> torch.device:
-    """`auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:1`; a ValueError for a device that is not there."""
+def device_of(name: str, threads: int | None) -> torch.device:
+    """`auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:1`; a ValueError for a device that is not there.
+
+    `threads` sets how many threads share one operation on the CPU.
+    """
+    if threads is not None:
+        torch.set_num_threads(threads)
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

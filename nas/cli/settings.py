@@ -89,6 +89,7 @@ class RetrainTrainer(Trainer):
 class Search(Settings):
     seed: NonNegativeInt
     device: str
+    threads: Count | None
     space: Space = Field(default=None, validate_default=True)
     method: Part
     data: Part
@@ -100,6 +101,7 @@ class Retrain(Settings):
     genotype: str
     seed: NonNegativeInt
     device: str
+    threads: Count | None
     space: Part | None = None
     data: Part
     network: DiscreteNetwork

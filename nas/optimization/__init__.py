@@ -3,7 +3,6 @@ from nas.optimization.feed import Feed
 from nas.optimization.first_order import FirstOrder, SingleLevel
 from nas.optimization.gradient_search import GradientSearch
 from nas.optimization.measure import NonFiniteLossError, evaluate
-from nas.optimization.memory import channels_last
 from nas.optimization.method import SearchMethod, SearchProcess
 from nas.optimization.objective import Objective
 from nas.optimization.random_search import RandomSearch
@@ -32,7 +31,6 @@ __all__ = [
     "SecondOrder",
     "SingleLevel",
     "TrainingRecord",
-    "channels_last",
     "evaluate",
     "search",
     "train",

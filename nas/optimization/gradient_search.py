@@ -10,7 +10,6 @@ from torch.optim import Optimizer
 from nas.architecture import ArchParameters, EpochRecord, Mixture
 from nas.optimization.bilevel import BilevelOptimizer
 from nas.optimization.feed import Feed
-from nas.optimization.memory import channels_last
 from nas.optimization.method import SearchMethod, SearchProcess
 from nas.optimization.objective import Objective
 from nas.optimization.recipe import Recipe
@@ -53,7 +52,7 @@ class GradientSearch(SearchMethod):
     def start(
         self, space: SearchSpace, skeleton: Skeleton, train: Feed, valid: Feed, recipe: Recipe, device: torch.device
     ) -> "GradientSearchProcess":
-        supernet = channels_last(space.supernet(skeleton)).to(device)
+        supernet = space.supernet(skeleton).to(device)
         arch = ArchParameters(space.choices, scale=self.alpha_scale).to(device)
         bilevel = self.bilevel(
             Objective(supernet, autocast=recipe.autocast),

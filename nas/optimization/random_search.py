@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from nas.architecture import EpochRecord, Genotype, Mixture
 from nas.optimization.feed import Feed
 from nas.optimization.measure import NonFiniteLossError, evaluate
-from nas.optimization.memory import channels_last
 from nas.optimization.method import SearchMethod, SearchProcess
 from nas.optimization.recipe import Recipe
 from nas.optimization.training import DiscreteLoss, TrainingRecord, train
@@ -89,7 +88,7 @@ class RandomSearchProcess(SearchProcess):
     def _train_candidate(
         self, genotype: Genotype, first: int, share: int, on_step: Callable[[], None]
     ) -> Iterator[TrainingRecord]:
-        self._network = channels_last(self.space.network(genotype, self.skeleton)).to(self.device)
+        self._network = self.space.network(genotype, self.skeleton).to(self.device)
         optimizer = self.recipe.optimizer(self._network.parameters())
         recipe, loss = replace(self.recipe, epochs=share), DiscreteLoss(F.cross_entropy)
         try:

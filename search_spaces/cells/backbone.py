@@ -60,7 +60,8 @@ class Stem(nn.Module):
             self.second = nn.Identity()
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        first = self.first(x)
+        # the order that all that follows keeps; depthwise convolutions are 2 to 5 times faster in it on a CPU
+        first = self.first(x).contiguous(memory_format=torch.channels_last)
         return first, self.second(first)
 
 

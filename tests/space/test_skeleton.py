@@ -1,0 +1,24 @@
+"""The size and the ends of a network."""
+
+import pytest
+
+from nas.space import Skeleton
+
+
+def test_the_defaults_are_those_of_the_darts_search() -> None:
+    # Liu et al., 2019: C = 16, 8 cells, CIFAR-10
+    assert Skeleton() == Skeleton(
+        channels=16, num_cells=8, stem="cifar", num_classes=10, in_channels=3, auxiliary=False
+    )
+
+
+@pytest.mark.parametrize("field", ["channels", "num_cells", "num_classes", "in_channels"])
+@pytest.mark.parametrize("value", [0, -2])
+def test_sizes_start_at_one(field: str, value: int) -> None:
+    with pytest.raises(ValueError, match=f"^{field} is {value}; give at least 1$"):
+        Skeleton(**{field: value})
+
+
+def test_a_stem_that_is_not_there() -> None:
+    with pytest.raises(ValueError, match=r"^there is no stem 'mnist'; the stems are cifar, imagenet$"):
+        Skeleton(stem="mnist")
