@@ -54,12 +54,15 @@ def normalized(arguments: Sequence[str]) -> list[str]:
     """The arguments as Hydra wants them.
 
     `+space=x` becomes `space=x`. `a.b=c` becomes `++a.b=c`, which adds unknown keys instead of stopping at the first:
-    the schema then names all of them at once.
+    the schema then names all of them at once. A value that is an existing path is quoted if it needs to be.
     """
     known = groups(arguments)
     words = []
     for word in arguments:
         match = _OVERRIDE.fullmatch(word)
+        if match and re.search(r"[^\w./-]", match["value"]) and Path(match["value"]).exists():
+            quoted = match["value"].replace("\\", "\\\\").replace("'", "\\'")
+            word = f"{match['sign']}{match['key']}='{quoted}'"
         if match and match["key"] in OPTIONAL:
             word = word.lstrip("+")
         elif match and not match["sign"] and not match["key"].startswith("hydra") and match["key"] not in known:
@@ -69,5 +72,5 @@ def normalized(arguments: Sequence[str]) -> list[str]:
 
 
 def naming(overrides: str) -> str:
-    """A folder name made of a sweep's overrides: no signs, no path separators, at most 120 characters."""
-    return re.sub(r"[^\w=,.-]", "-", overrides.replace("+", ""))[:120]
+    """A folder name made of a sweep's overrides that needs no quotes anywhere, of at most 120 characters."""
+    return re.sub(r"[^\w.-]", "-", overrides.replace("+", "").replace(",", "_"))[:120]

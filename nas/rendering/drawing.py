@@ -1,8 +1,11 @@
 """Drawing DOT source with the Graphviz that is there."""
 
+import os
 import shutil
 import subprocess
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Literal, get_args
 
 from nas.rendering.fonts import use_matplotlib_fonts
@@ -36,9 +39,27 @@ def bundled(source: str, format: Format) -> bytes:
 
     graph = pygraphviz.AGraph(string=source)
     try:
-        return bytes(graph.draw(format=format, prog="dot"))
+        with _silent_fontconfig():
+            return bytes(graph.draw(format=format, prog="dot"))
     finally:
         graph.close()
+
+
+@contextmanager
+def _silent_fontconfig() -> Iterator[None]:
+    """Hides what C libraries write to standard error: the bundled fontconfig warns of elements that Debian's files use.
+
+    A drawing that fails still raises.
+    """
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def program(source: str, format: Format) -> bytes:

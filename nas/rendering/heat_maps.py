@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.colors import Normalize, PowerNorm, to_hex
+from matplotlib.colors import Normalize, to_hex
 from matplotlib.font_manager import FontProperties
 from numpy.typing import ArrayLike, NDArray
 
@@ -23,9 +23,9 @@ COLOURS = colormaps["cividis"]  # made for colour-blind readers
 def heat_map(values: ArrayLike, rows: Sequence[str], columns: Sequence[str], *, title: str) -> bytes:
     """A PNG of a table of numbers, `values: (rows, columns)`, with the numbers in the cells if they fit.
 
-    Numbers that all lie in [0, 1], such as mixture weights, get the same colours in every picture, on a square-root
-    scale that shows differences between small weights; others are scaled to their range. A number that is not finite,
-    such as the NaN of a candidate that a choice does not have, leaves its cell blank.
+    Numbers that all lie in [0, 1], such as mixture weights, are coloured from 0 to three times an even share of a row,
+    or to the largest of them, so that pictures of a search's first epochs compare; others are scaled to their range. A
+    number that is not finite, such as the NaN of a candidate that a choice does not have, leaves its cell blank.
 
     Raises:
         ValueError: the values are not a table with one label for each row and column, or the table is empty.
@@ -62,7 +62,8 @@ def _width(labels: Sequence[str]) -> float:
 def _scale(table: NDArray[np.float64]) -> Normalize:
     finite = table[np.isfinite(table)]
     if finite.size == 0 or (finite.min() >= 0 and finite.max() <= 1):
-        return PowerNorm(0.5, vmin=0, vmax=1)
+        even = 1 / table.shape[1]
+        return Normalize(vmin=0, vmax=max(3 * even, finite.max(initial=0)))
     return Normalize(vmin=finite.min(), vmax=finite.max())
 
 
