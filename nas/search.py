@@ -118,7 +118,7 @@ def _result(summary: Summary, folder: Path) -> str:
         [
             f"searched {summary.space} by {summary.method}, seed {summary.seed}: {summary.epochs} epochs "
             f"in {summary.wall_seconds:.0f} s on {summary.device}",
-            f"validation accuracy {summary.metrics['valid_accuracy']:.2%} of what was trained; the derived network has "
+            f"validation accuracy while searching {summary.metrics['valid_accuracy']:.2%}; the derived network has "
             f"{summary.params:,} parameters and {summary.macs:,} MACs",
             f"genotype: {place}/genotype.json, its picture {place}/genotype.png, curves: tensorboard --logdir {place}",
             f"next: python -m nas.retrain genotype={place}",
