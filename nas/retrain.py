@@ -32,6 +32,7 @@ from nas.tracking import (
     write_atomically,
     write_summary,
 )
+from nas.tracking.summary import normalised
 from search_spaces.genotypes import read_genotype
 
 
@@ -118,9 +119,8 @@ def _test(settings: Retrain, parts: Parts) -> tuple[float, float]:
 def _summary(settings: Retrain, parts: Parts, metrics: dict[str, float], seconds: float) -> Summary:
     cost = count(parts.network, parts.image_shape)
     found = search_summary(settings.genotype)
-    own = [
-        word for word in HydraConfig.get().overrides.task if not (found and word.lstrip("+").startswith("genotype="))
-    ]
+    words = normalised(HydraConfig.get().overrides.task)
+    own = [word for word in words if not (found and word.startswith("genotype="))]
     return Summary(
         command="retrain",
         space=parts.space.name,

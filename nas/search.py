@@ -44,7 +44,7 @@ def search(config: DictConfig) -> None:
     settings: Search = checked("search", plain)
     folder = Path(HydraConfig.get().runtime.output_dir)
     parts = _parts(settings)
-    title = f"{settings.space['name']} {settings.method['name']}"
+    title = f"{parts.space.name} {settings.method['name']}"
     with SearchLog(folder, parts.space) as log:
         with progress(title, parts.steps) as (step, show), last_good_state_named(folder):
             for record in parts.process.epochs(step):

@@ -21,7 +21,9 @@ def read_genotype(argument: str) -> Genotype:
     if path.is_dir():
         path = path / "genotype.json"
         if not path.exists():
-            raise ValueError(f"{argument} holds no genotype.json: its search has not finished an epoch, or is no run")
+            raise ValueError(
+                f"{path.parent} holds no genotype.json: its search has not finished an epoch, or is no run"
+            )
     if not path.is_file():
         raise ValueError(
             f"there is no genotype {argument!r}: give a run directory, a file, or one of {', '.join(PUBLISHED)}"

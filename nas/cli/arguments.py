@@ -1,6 +1,7 @@
 """Command lines: which words name a part, which a value, and where the configs are."""
 
 import importlib.util
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -54,21 +55,29 @@ def normalized(arguments: Sequence[str]) -> list[str]:
     """The arguments as Hydra wants them.
 
     `+space=x` becomes `space=x`. `a.b=c` becomes `++a.b=c`, which adds unknown keys instead of stopping at the first:
-    the schema then names all of them at once. A value that is an existing path is quoted if it needs to be.
+    the schema then names all of them at once. A value that is an existing path is quoted if it needs to be. Overrides
+    come last, because Hydra does not take them on both sides of a flag.
     """
     known = groups(arguments)
-    words = []
+    flags, words = [], []
     for word in arguments:
         match = _OVERRIDE.fullmatch(word)
-        if match and re.search(r"[^\w./-]", match["value"]) and Path(match["value"]).exists():
-            quoted = match["value"].replace("\\", "\\\\").replace("'", "\\'")
-            word = f"{match['sign']}{match['key']}='{quoted}'"
-        if match and match["key"] in OPTIONAL:
-            word = word.lstrip("+")
-        elif match and not match["sign"] and not match["key"].startswith("hydra") and match["key"] not in known:
-            word = f"++{word}"
-        words.append(word)
-    return words
+        if match:
+            words.append(_normalized(match["sign"], match["key"], match["value"], known))
+        else:
+            flags.append(word)
+    return [*flags, *words]
+
+
+def _normalized(sign: str, key: str, value: str, groups: Sequence[str]) -> str:
+    if re.search(r"[^\w./-]", value) and os.path.exists(value):
+        escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+        value = f"'{escaped}'"
+    if key in OPTIONAL:
+        sign = sign.replace("+", "")
+    elif not sign and not key.startswith("hydra") and key not in groups:
+        sign = "++"
+    return f"{sign}{key}={value}"
 
 
 def naming(overrides: str) -> str:

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ValidationError
 
-from nas.cli.arguments import CONF, groups, normalized, options, overrides
+from nas.cli.arguments import CONF, config_folders, groups, normalized, options, overrides
 from nas.cli.settings import SETTINGS
 from nas.optimization import NonFiniteLossError
 
@@ -24,29 +24,37 @@ class Mistakes(ValueError):
 
 
 def find_mistakes(config_name: str, arguments: Sequence[str]) -> list[str]:
-    """Unknown options of groups, which Hydra would stop at, together with what the schema says of all the rest."""
-    wrong, good = [], []
-    for word in normalized(arguments):
-        lines = [line for sign, key, value in overrides([word]) for line in _unknown_option(key, value, arguments)]
-        wrong += lines
-        if not lines and next(overrides([word]), None):
-            good.append(word)
-    if not wrong:
+    """All that is wrong with a command line, before Hydra stops at the first mistake or makes a run directory.
+
+    Unknown options of groups come first, then what the schema says of the rest. The runs of a sweep, whose values are
+    lists, check themselves.
+    """
+    words = [word for word in normalized(arguments) if next(overrides([word]), None)]
+    unknown = {word: _unknown_options(word, arguments) for word in words}
+    wrong = [line for lines in unknown.values() for line in lines]
+    if not wrong and {"-m", "--multirun", "-h", "--help", "--hydra-help", "--cfg", "-c", "--info"} & {*arguments}:
         return []
-    if any(" space " in line for line in wrong):
+    good = [word for word in words if not unknown[word]]
+    if any(word.startswith("space=") and unknown[word] for word in words):
         good.append(f"space={options('space', arguments)[0]}")
+    return wrong + _schema_mistakes(config_name, good, arguments)
+
+
+def _schema_mistakes(config_name: str, words: Sequence[str], arguments: Sequence[str]) -> list[str]:
+    found = [f"file://{folder.absolute()}" for folder in config_folders(arguments) if folder != CONF]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         try:
-            config = compose(config_name, overrides=good)
+            config = compose(config_name, overrides=[*words, f"hydra.searchpath={found}"])
             checked(config_name, OmegaConf.to_container(config, resolve=True))
         except Mistakes as mistakes:
-            wrong += mistakes.lines
+            return mistakes.lines
         except (HydraException, OmegaConfBaseException):
-            pass  # what cannot be composed without the missing part is said when that is right
-    return wrong
+            pass  # Hydra says itself what it cannot compose
+    return []
 
 
-def _unknown_option(key: str, value: str, arguments: Sequence[str]) -> list[str]:
+def _unknown_options(word: str, arguments: Sequence[str]) -> list[str]:
+    _, key, value = next(overrides([word]))
     if key not in groups(arguments):
         return []
     known = options(key, arguments)

@@ -5,11 +5,11 @@ from typing import Any
 
 import torch
 from hydra import compose
+from hydra.core.global_hydra import GlobalHydra
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from nas.architecture import Genotype
-from nas.cli.arguments import options
 from nas.cli.settings import Network, Trainer
 from nas.data import Samples
 from nas.optimization import Feed, Recipe
@@ -91,10 +91,11 @@ def space_of(genotype: Genotype, part: dict[str, Any] | None) -> SearchSpace:
 
 
 def _shipped(name: str) -> dict[str, Any]:
-    if name not in options("space", []):
+    known = GlobalHydra.instance().config_loader().get_group_options("space")
+    if name not in known:
         raise ValueError(
-            f"the genotype is of space {name!r}, which is not among {', '.join(options('space', []))}: "
-            "give +space=NAME with the config of that space"
+            f"the genotype is of space {name!r}, which is not among {', '.join(known)}: give +space=NAME, or the "
+            "folder with its config as --config-dir FOLDER"
         )
     composed = OmegaConf.to_container(compose(f"space/{name}").space)
     assert isinstance(composed, dict)

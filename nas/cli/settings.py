@@ -1,9 +1,9 @@
 """What the keys of each command mean: types and bounds; defaults are in `conf/` alone."""
 
 import inspect
+import pydoc
 from typing import Annotated, Any, Literal
 
-from hydra.utils import get_object
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeInt, PositiveFloat
 from pydantic import PositiveInt as Count
 
@@ -23,9 +23,9 @@ def _mistakes_in(part: Any, place: str) -> list[str]:
         return [f"{part!r} is no part: it needs a _target_ that names a class"]
     target = part["_target_"]
     try:
-        parameters = inspect.signature(get_object(target)).parameters
-    except (ImportError, AttributeError, ValueError, TypeError) as error:
-        return [f"{target!r} cannot be imported: {' '.join(str(error).split())}"]
+        parameters = inspect.signature(pydoc.locate(target)).parameters  # type: ignore[arg-type]
+    except (pydoc.ErrorDuringImport, ValueError, TypeError) as error:
+        return [f"{target!r} cannot be found, or is no class or function: {' '.join(str(error).split())}"]
     given = {key for key in part if not key.startswith("_")}
     open_ended = any(p.kind == p.VAR_KEYWORD for p in parameters.values())
     unknown = [] if open_ended else sorted(given - parameters.keys())
