@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from nas.data import DataSource
 from nas.optimization import SearchMethod, SearchProcess
 from nas.space import SearchSpace, Skeleton
 from nas.tracking import Summary, device_words, write_summary
+from nas.tracking.tensorboard import Setting
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,7 @@ class Parts:
 def search(config: DictConfig) -> None:
     """One search in the run directory that Hydra made: trains, writes every epoch down, derives, sums up."""
     start = time.perf_counter()
-    plain = OmegaConf.to_container(config, resolve=True)
-    settings: Search = checked("search", plain)
+    settings: Search = checked("search", OmegaConf.to_container(config, resolve=True))
     folder = Path(HydraConfig.get().runtime.output_dir)
     parts = _parts(settings)
     title = f"{parts.space.name} {settings.method['name']}"
@@ -51,7 +52,7 @@ def search(config: DictConfig) -> None:
                 log.epoch(record, parts.process)
                 show(f"epoch {record.epoch} valid accuracy {record.valid_accuracy:.3f}")
         summary = _summary(settings, parts, record, time.perf_counter() - start)
-        log.finish(record, _flat(plain), summary.metrics)
+        log.finish(record, _hparams(settings), summary.metrics)
     write_summary(folder, summary)
     print(_result(summary, folder))
 
@@ -101,13 +102,20 @@ def _cost(parts: Parts, record: EpochRecord) -> Cost:
     return count(network, parts.image_shape)
 
 
-def _flat(config: Any, prefix: str = "") -> dict[str, bool | int | float | str]:
-    """The single values of a config by their dotted keys."""
-    flat: dict[str, bool | int | float | str] = {}
-    for key, value in config.items():
+def _hparams(settings: Search) -> dict[str, Setting]:
+    """What tells this search from others: the parts by name, the seed, and the single values of network and trainer."""
+    parts = {part: str(HydraConfig.get().runtime.choices[part]) for part in ("space", "method", "data")}
+    sizes = {"network": settings.network.model_dump(), "trainer": settings.trainer.model_dump()}
+    return {**parts, "seed": settings.seed, **_flat(sizes)}
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Setting]:
+    """The single values of a nested mapping by their dotted keys, without those that name classes."""
+    flat: dict[str, Setting] = {}
+    for key, value in values.items():
         if isinstance(value, dict):
             flat |= _flat(value, f"{prefix}{key}.")
-        elif isinstance(value, bool | int | float | str):
+        elif isinstance(value, Setting) and not key.startswith("_"):
             flat[f"{prefix}{key}"] = value
     return flat
 

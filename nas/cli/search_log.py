@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from nas.architecture import EpochRecord, Mixture
 from nas.cli.drawing import write_picture
@@ -11,6 +10,7 @@ from nas.optimization import SearchProcess
 from nas.rendering import animation, heat_map
 from nas.space import SearchSpace
 from nas.tracking import TensorBoard, append_line, entropy, save_checkpoint, write_atomically
+from nas.tracking.tensorboard import Setting
 
 
 class SearchLog:
@@ -48,7 +48,7 @@ class SearchLog:
         self._frames.append(png)
         save_checkpoint(self.folder / "checkpoint.pt", {"epoch": record.epoch, **process.state_dict()})
 
-    def finish(self, record: EpochRecord, settings: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
+    def finish(self, record: EpochRecord, settings: Mapping[str, Setting], metrics: Mapping[str, float]) -> None:
         """Writes down what only the whole search has."""
         film = animation(self._frames)
         write_atomically(self.folder / "evolution.gif", film)
