@@ -1,5 +1,6 @@
 """Genotypes by whatever name a person has for them."""
 
+import os
 from pathlib import Path
 
 from nas.architecture import Genotype
@@ -10,23 +11,26 @@ LARGEST_FILE = 1_000_000
 
 
 def read_genotype(argument: str) -> Genotype:
-    """The genotype that `argument` means: a published name, a run directory, a JSON file, or a file in authors' form.
+    """The genotype that `argument` means: a published name, a run directory, a JSON file, a file in authors' form, or
+    that form itself.
 
     Raises:
         ValueError: nothing of that name, or a file that holds no genotype; one line that names it.
     """
     if argument in PUBLISHED:
         return PUBLISHED[argument]
+    if argument.lstrip().startswith("Genotype("):
+        return parse(argument)
     path = Path(argument)
-    if path.is_dir():
+    if os.path.isdir(path):
         path = path / "genotype.json"
         if not path.exists():
             raise ValueError(
                 f"{path.parent} holds no genotype.json: its search has not finished an epoch, or is no run"
             )
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise ValueError(
-            f"there is no genotype {argument!r}: give a run directory, a file, or one of {', '.join(PUBLISHED)}"
+            f"there is no genotype {argument[:200]!r}: give a run directory, a file, or one of {', '.join(PUBLISHED)}"
         )
     try:
         return _parse(_read(path))

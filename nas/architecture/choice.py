@@ -3,7 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from torch import nn
+
 Candidate = str | int | float
+
+_RESERVED = frozenset(vars(nn.ParameterDict())) | frozenset(dir(nn.ParameterDict))
 
 
 @dataclass(frozen=True)
@@ -14,7 +18,8 @@ class Choice:
     same candidates may name one common `table`: their alphas are then the rows of one matrix (DARTS' alphas_normal).
 
     Raises:
-        ValueError: an empty name, a name or table with a `.`, fewer than one candidate, or a candidate given twice.
+        ValueError: a name or table that is empty, has a `.` or is one that torch modules use themselves (`train`), a
+            string for the candidates, none of them, or one given twice.
     """
 
     name: str
@@ -22,11 +27,15 @@ class Choice:
     table: str = ""
 
     def __post_init__(self) -> None:
+        if isinstance(self.candidates, str):
+            raise ValueError(f"the candidates of choice {self.name!r} are {self.candidates!r}; give a tuple of them")
         object.__setattr__(self, "candidates", tuple(self.candidates))
         object.__setattr__(self, "table", self.table or self.name)
         for label in (self.name, self.table):
             if not label or "." in label:
                 raise ValueError(f"a choice cannot be called {label!r}: give a name without '.', such as 'conv1/width'")
+            if label in _RESERVED:
+                raise ValueError(f"a choice cannot be called {label!r}, which torch modules use: try '{label}/op'")
         if not self.candidates:
             raise ValueError(f"choice {self.name!r} has no candidates: give at least one")
         if len(set(self.candidates)) != len(self.candidates):
@@ -81,5 +90,5 @@ class ChoiceTables:
     def position(self, name: str) -> tuple[str, int]:
         """The table and the row of a choice; a ValueError that lists the choices if there is none of this name."""
         if name not in self._position:
-            raise ValueError(f"there is no choice {name!r}; the choices are {', '.join(self._position)}")
+            raise ValueError(f"there is no choice {name!r}; the choices are {', '.join(self.choices)}")
         return self._position[name]

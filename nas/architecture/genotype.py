@@ -41,7 +41,7 @@ class Genotype:
         """
         try:
             data = json.loads(text)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"this is not a genotype: it is not JSON ({error})") from None
         return cls.from_dict(data)
 
@@ -50,7 +50,7 @@ class Genotype:
         """Reads the data of a JSON genotype; errors as in `from_json`."""
         if not isinstance(data, dict) or data.get("format") != FORMAT:
             raise ValueError(f'this is not a genotype: it has no "format": {FORMAT!r}')
-        if data.get("version") != VERSION:
+        if data.get("version") != VERSION or data["version"] is True:
             raise ValueError(f"this genotype has version {data.get('version')!r}; this program reads {VERSION}")
         fields = {key: value for key, value in data.items() if key not in ("format", "version")}
         wanted = {"space": str, "settings": dict, "decisions": dict}

@@ -21,7 +21,10 @@ class Mixture(Mapping[str, Tensor]):
         self.tables = dict(tables)
 
     def __getitem__(self, name: str) -> Tensor:
-        table, row = self.layout.position(name)
+        try:
+            table, row = self.layout.position(name)
+        except ValueError as error:
+            raise KeyError(str(error)) from None  # what a mapping raises
         return self.tables[table][row]
 
     def __iter__(self) -> Iterator[str]:

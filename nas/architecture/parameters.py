@@ -21,9 +21,9 @@ class ArchParameters(nn.Module):
     ) -> None:
         super().__init__()
         self.layout = ChoiceTables(choices)
-        self.tables = nn.ParameterDict(
-            {name: scale * torch.randn(self.layout.shape(name), generator=generator) for name in self.layout.rows}
-        )
+        self.tables = nn.ParameterDict()
+        for name in self.layout.rows:  # one by one: ParameterDict sorts what it is given as a dict
+            self.tables[name] = scale * torch.randn(self.layout.shape(name), generator=generator)
 
     def mixture(self, relax: Callable[[Tensor], Tensor]) -> Mixture:
         """The mixture that `relax`, a map of alpha tables to weights of equal shape, makes of the alphas."""

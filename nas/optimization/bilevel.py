@@ -68,6 +68,5 @@ class BilevelOptimizer(ABC):
 
     def direct_gradient(self, mixture: Mixture, batch: Batch) -> Sequence[Tensor]:
         """dL/dm at the present weights, which are constants here."""
-        parameters, buffers = self.objective.weights()
-        loss, _ = self.objective(batch, mixture, {**parameters, **buffers})
+        loss, _ = self.objective(batch, mixture, self.objective.constants())
         return torch.autograd.grad(loss, list(mixture.tables.values()), materialize_grads=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
-from nas.optimization.objective import Batch, Criterion
+from nas.optimization.objective import Batch, Criterion, at_least_float32
 
 
 class Meter:
@@ -43,7 +43,8 @@ def evaluate(
         for images, labels in batches:
             with torch.autocast(images.device.type, dtype=autocast, enabled=autocast is not None):
                 logits = predict(images)
-            meter.add(criterion(logits.float(), labels), logits, labels)
+            logits = at_least_float32(logits)
+            meter.add(criterion(logits, labels), logits, labels)
     return meter.read()
 
 

@@ -33,10 +33,15 @@ class Objective:
                 logits = self.supernet(images, mixture)
             else:
                 logits = functional_call(self.supernet, dict(weights), (images, mixture))
-        logits = logits.float() if self.autocast else logits
+        logits = at_least_float32(logits)
         return self.criterion(logits, labels), logits
 
-    def weights(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """The supernet's parameters, detached, and copies of its buffers: a forward pass at them leaves no trace."""
+    def constants(self) -> dict[str, Tensor]:
+        """The parameters, detached, and copies of the buffers: a forward pass at them leaves no trace."""
         parameters = {name: parameter.detach() for name, parameter in self.supernet.named_parameters()}
-        return parameters, {name: buffer.clone() for name, buffer in self.supernet.named_buffers()}
+        return parameters | {name: buffer.clone() for name, buffer in self.supernet.named_buffers()}
+
+
+def at_least_float32(logits: Tensor) -> Tensor:
+    """Logits in the precision that losses are computed in: bf16 becomes float32, float64 stays."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 from nas.architecture import EpochRecord, Genotype, Mixture
 from nas.optimization.feed import Feed
-from nas.optimization.measure import NonFiniteLossError, evaluate
+from nas.optimization.measure import NonFiniteLossError, evaluate, require_finite
 from nas.optimization.method import SearchMethod, SearchProcess
 from nas.optimization.recipe import Recipe
 from nas.optimization.training import DiscreteLoss, TrainingRecord, train
@@ -70,6 +70,7 @@ class RandomSearchProcess(SearchProcess):
             for training in self._train_candidate(genotype, first, share, on_step):
                 start = time.perf_counter()
                 valid_loss, valid_accuracy = self._validate()
+                require_finite(first + training.epoch, validation_loss=valid_loss)
                 # only candidates that had their whole share are compared
                 if training.epoch == share - 1 and valid_accuracy > best_accuracy:
                     best, best_accuracy = genotype, valid_accuracy

@@ -8,45 +8,53 @@ from torch import Tensor
 
 from nas.architecture import Mixture
 from nas.optimization.bilevel import BilevelOptimizer
-from nas.optimization.objective import Batch
+from nas.optimization.objective import Batch, Objective
 
 
 class SecondOrder(BilevelOptimizer):
     """dL_valid(w', m)/dm through one step of the weights, by finite differences (Liu et al., 2019, equations 7 and 8).
 
     w' = w - xi * step(w), the step of SGD with the live momentum and weight decay on the training batch, unclipped;
-    dL/dm = dL_valid(w')/dm - xi * (dL_train(w+)/dm - dL_train(w-)/dm) / (2 eps),
+    dL/dm = dL_valid(w')/dm - xi' * (dL_train(w+)/dm - dL_train(w-)/dm) / (2 eps),
     w+- = w +- eps * v,  v = dL_valid(w')/dw',  eps = epsilon / |v|_2 with one norm over all weights.
 
-    `xi` is the present learning rate. Every evaluation runs on copies of the weights, so nothing needs to be restored.
-    Deviation from the authors' code: batch-norm statistics of the live network do not move either.
+    `xi` is the present learning rate, and xi' too, but for Nesterov momentum mu, where xi' = (1 + mu) xi. Weights that
+    ask for no gradient are constants. Every evaluation runs on copies of weights and buffers, so nothing needs to be
+    restored, and without autocast: the shift of w lies below the rounding of bf16. Deviation from the authors' code:
+    batch-norm statistics of the live network do not move.
 
     Raises:
-        ValueError: a weight optimizer other than SGD with one parameter group and no dampening.
+        ValueError: a weight optimizer other than SGD with one parameter group, without dampening and maximize.
     """
 
     def __init__(self, *args: Any, epsilon: float = 0.01, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.epsilon = epsilon
-        groups = self.weight_optimizer.param_groups
-        if not isinstance(self.weight_optimizer, torch.optim.SGD) or len(groups) != 1 or groups[0]["dampening"]:
+        self._exact = Objective(self.objective.supernet, self.objective.criterion)
+        optimizer = self.weight_optimizer
+        group = optimizer.param_groups[0]
+        unlike = [f"{key}={group[key]}" for key in ("dampening", "maximize") if group.get(key)]
+        if not isinstance(optimizer, torch.optim.SGD) or len(optimizer.param_groups) != 1 or unlike:
+            found = ", ".join([f"{len(optimizer.param_groups)} parameter groups", *unlike])
             raise ValueError(
-                f"second order unrolls torch.optim.SGD with one parameter group and no dampening; the weight optimizer "
-                f"is {type(self.weight_optimizer).__name__} with {len(groups)} groups; use SGD or the first order"
+                "second order unrolls torch.optim.SGD with one parameter group and neither dampening nor maximize; "
+                f"the weight optimizer is {type(optimizer).__name__} with {found}; use SGD so, or the first order"
             )
 
     def mixture_gradient(self, mixture: Mixture, train_batch: Batch, valid_batch: Batch) -> Sequence[Tensor]:
-        parameters, buffers = self.objective.weights()
-        names, weights = list(parameters), list(parameters.values())
+        live = {name: p for name, p in self._exact.supernet.named_parameters() if p.requires_grad}
+        names, weights = list(live), [parameter.detach() for parameter in live.values()]
 
         def gradients(batch: Batch, at: Sequence[Tensor], wanted: Sequence[Tensor]) -> tuple[Tensor, ...]:
-            copies = {name: buffer.clone() for name, buffer in buffers.items()}
-            loss, _ = self.objective(batch, mixture, {**dict(zip(names, at, strict=True)), **copies})
+            everything = {**self._exact.constants(), **dict(zip(names, at, strict=True))}
+            loss, _ = self._exact(batch, mixture, everything)
             return torch.autograd.grad(loss, list(wanted), materialize_grads=True)
 
         tables = list(mixture.tables.values())
-        leaves = [weight.clone().requires_grad_() for weight in weights]
-        unrolled = [w.requires_grad_() for w in self._unroll(weights, gradients(train_batch, leaves, leaves))]
+        leaves = [weight.detach().requires_grad_() for weight in weights]
+        step = self._step(list(live.values()), gradients(train_batch, leaves, leaves))
+        rate = self.weight_optimizer.param_groups[0]["lr"]
+        unrolled = [w.requires_grad_() for w in torch._foreach_sub(weights, torch._foreach_mul(step, rate))]
         valid = gradients(valid_batch, unrolled, [*tables, *unrolled])
         direct, v = valid[: len(tables)], list(valid[len(tables) :])
         norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(v)))
@@ -54,16 +62,20 @@ class SecondOrder(BilevelOptimizer):
         shift = torch._foreach_mul(v, epsilon)
         plus = gradients(train_batch, torch._foreach_add(weights, shift), tables)
         minus = gradients(train_batch, torch._foreach_sub(weights, shift), tables)
-        rate = self.weight_optimizer.param_groups[0]["lr"]
+        rate *= self._gain()
         return [d - rate * (p - n) / (2 * epsilon) for d, p, n in zip(direct, plus, minus, strict=True)]
 
-    def _unroll(self, weights: Sequence[Tensor], gradients: Sequence[Tensor]) -> list[Tensor]:
-        """The weights after one step of SGD, computed on copies."""
+    def _step(self, live: Sequence[Tensor], gradients: Sequence[Tensor]) -> list[Tensor]:
+        """What SGD would subtract from the weights, in units of the learning rate."""
         group = self.weight_optimizer.param_groups[0]
-        step: Sequence[Tensor] = torch._foreach_add(list(gradients), list(weights), alpha=group["weight_decay"])
-        if group["momentum"]:
-            live = self.objective.supernet.parameters()
-            buffers = [self.weight_optimizer.state[p].get("momentum_buffer") for p in live]
-            moved = [s if b is None else s + group["momentum"] * b for s, b in zip(step, buffers, strict=True)]
-            step = torch._foreach_add(list(step), moved, alpha=group["momentum"]) if group["nesterov"] else moved
-        return list(torch._foreach_sub(list(weights), torch._foreach_mul(list(step), group["lr"])))
+        step = list(torch._foreach_add(list(gradients), [p.detach() for p in live], alpha=group["weight_decay"]))
+        if not group["momentum"]:
+            return step
+        buffers = [self.weight_optimizer.state.get(p, {}).get("momentum_buffer") for p in live]
+        moved = [s if b is None else s + group["momentum"] * b for s, b in zip(step, buffers, strict=True)]
+        return list(torch._foreach_add(step, moved, alpha=group["momentum"])) if group["nesterov"] else moved
+
+    def _gain(self) -> float:
+        """How much a step grows with the gradient that it is made of."""
+        group = self.weight_optimizer.param_groups[0]
+        return 1 + group["momentum"] if group["nesterov"] else 1

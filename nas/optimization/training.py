@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nas.optimization.feed import Feed
 from nas.optimization.measure import Meter, require_finite
-from nas.optimization.objective import Batch, Criterion
+from nas.optimization.objective import Batch, Criterion, at_least_float32
 from nas.optimization.recipe import Recipe
 from nas.optimization.schedule import set_rate
 from nas.space import DiscreteNetwork, set_drop_path
@@ -39,7 +39,7 @@ class DiscreteLoss:
 
     def __call__(self, logits: tuple[Tensor, ...], labels: Tensor) -> tuple[Tensor, Tensor]:
         """(whole loss, loss of the network's own logits)."""
-        main, *auxiliary = (self.criterion(one.float(), labels) for one in logits)
+        main, *auxiliary = (self.criterion(at_least_float32(one), labels) for one in logits)
         return main + self.auxiliary_weight * sum(auxiliary, torch.zeros_like(main)), main.detach()
 
 

@@ -65,8 +65,10 @@ class ModuleSpace(SearchSpace):
     def inherited(self, supernet: nn.Module, genotype: Genotype) -> DiscreteNetwork:
         mixture = self.selection(genotype)
         module = copy.deepcopy(supernet)
-        for place, (path, mixed) in _mixed_modules(module).items():
-            module.set_submodule(path, _Selected(mixed.select(genotype.decisions[place])))
+        for place, (paths, mixed) in _mixed_modules(module).items():
+            selected = _Selected(mixed.select(genotype.decisions[place]))
+            for path in paths:
+                module.set_submodule(path, selected)
         return _SelectedNetwork(module, mixture)
 
     def graphs(self, genotype: Genotype) -> tuple[Graph, ...]:
@@ -108,13 +110,14 @@ class _SelectedNetwork(DiscreteNetwork):
         return (self(x),)
 
 
-def _mixed_modules(module: nn.Module, path: str = "") -> dict[str, tuple[str, MixedModule]]:
-    """Choice name -> (module path, mixed module), without those inside another mixed module."""
-    found = {}
-    for name, child in module.named_children():
-        place = f"{path}.{name}".lstrip(".")
-        if isinstance(child, MixedModule):
-            found[f"{place.replace('.', '/')}/{child.kind}"] = (place, child)
-        else:
-            found |= _mixed_modules(child, place)
-    return found
+def _mixed_modules(module: nn.Module) -> dict[str, tuple[list[str], MixedModule]]:
+    """Choice name -> (module paths, mixed module), without those inside another mixed module.
+
+    A mixed module at several places is one choice, named after the first of them.
+    """
+    places: dict[MixedModule, list[str]] = {}
+    for path, child in module.named_modules(remove_duplicate=False):
+        inside = any(path.startswith(f"{outer}.") for paths in places.values() for outer in paths)
+        if isinstance(child, MixedModule) and not inside:
+            places.setdefault(child, []).append(path)
+    return {f"{paths[0].replace('.', '/')}/{mixed.kind}": (paths, mixed) for mixed, paths in places.items()}

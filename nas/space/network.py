@@ -22,11 +22,14 @@ class DropPath(nn.Module):
     """y = x / (1 - p) * m in training, with one m ~ Bernoulli(1 - p) for each image (FractalNet, Larsson et al., 2017).
 
     `probability` is p; a schedule may change it between epochs by `set_drop_path`. In evaluation y = x.
+
+    Raises:
+        ValueError: p outside [0, 1).
     """
 
     def __init__(self, probability: float = 0.0) -> None:
         super().__init__()
-        self.probability = probability
+        self.probability = _checked(probability)
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.probability == 0.0:
@@ -37,7 +40,13 @@ class DropPath(nn.Module):
 
 
 def set_drop_path(network: nn.Module, probability: float) -> None:
-    """Sets the probability of every `DropPath` in a network."""
+    """Sets the probability of every `DropPath` in a network; a ValueError for one outside [0, 1)."""
     for module in network.modules():
         if isinstance(module, DropPath):
-            module.probability = probability
+            module.probability = _checked(probability)
+
+
+def _checked(probability: float) -> float:
+    if not 0 <= probability < 1:
+        raise ValueError(f"the probability of drop path is {probability}; give one in [0, 1)")
+    return probability

@@ -16,7 +16,7 @@ class Skeleton:
         auxiliary: whether training adds an auxiliary head.
 
     Raises:
-        ValueError: a size below 1, or an unknown stem.
+        ValueError: a size below 1, an unknown stem, or one channel with the imagenet stem, which halves it.
     """
 
     channels: int = 16
@@ -32,3 +32,5 @@ class Skeleton:
                 raise ValueError(f"{field} is {getattr(self, field)}; give at least 1")
         if self.stem not in ("cifar", "imagenet"):
             raise ValueError(f"there is no stem {self.stem!r}; the stems are cifar, imagenet")
+        if self.stem == "imagenet" and self.channels < 2:
+            raise ValueError(f"network.channels is {self.channels}; the imagenet stem needs at least 2")

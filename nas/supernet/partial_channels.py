@@ -15,10 +15,16 @@ class PartialChannels(MixedModule):
 
     y = channel_shuffle([mixed(x_a), x_b], k) with x_a = x[:, :C/k] and x_b the rest. Where the mixed module halves the
     image, the bypass is max-pooled 2x2; in ceil mode, a deviation from the authors' code, so that odd sizes fit too.
+    k = 1 leaves nothing to bypass: y = mixed(x).
+
+    Raises:
+        ValueError: k below 1.
     """
 
     def __init__(self, mixed: MixedModule, k: int) -> None:
         super().__init__()
+        if k < 1:
+            raise ValueError(f"partial channels send 1/k of the channels through, k at least 1; this k is {k}")
         self.kind = mixed.kind
         self.mixed = mixed
         self.k = k
@@ -47,6 +53,8 @@ class _PartialOperator(nn.Module):
 
 
 def _through_part(x: Tensor, k: int, module: Callable[[Tensor], Tensor]) -> Tensor:
+    if k == 1:
+        return module(x)
     part, bypass = x.tensor_split([x.shape[1] // k], dim=1)
     y = module(part)
     if y.shape[-2:] != x.shape[-2:]:

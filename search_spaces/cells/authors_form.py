@@ -1,6 +1,7 @@
 """The text form in which the authors of cell-search papers publish genotypes, read without evaluating it."""
 
 import ast
+import reprlib
 from typing import Any
 
 from nas.architecture import Genotype
@@ -38,10 +39,18 @@ def _fields(text: str) -> dict[str, Any]:
         statements = ast.parse(text.strip()).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         statements = []
-    call = getattr(statements[0], "value", None) if len(statements) == 1 else None
-    if not isinstance(call, ast.Call) or call.args or not all(word.arg for word in call.keywords):
+    plain = len(statements) == 1 and isinstance(statements[0], ast.Expr | ast.Assign)
+    call = statements[0].value if plain else None  # type: ignore[attr-defined]
+    if (
+        not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "Genotype")
+        or call.args
+        or not all(word.arg for word in call.keywords)
+    ):
         raise ValueError(f"this is not a genotype in the authors' form; that is {EXAMPLE}")
-    return {str(word.arg): _value(word.value) for word in call.keywords}
+    names = [str(word.arg) for word in call.keywords]
+    if len(set(names)) != len(names):
+        raise ValueError(f"a genotype in the authors' form gives each field once; this one gives {', '.join(names)}")
+    return {name: _value(word.value) for name, word in zip(names, call.keywords, strict=True)}
 
 
 def _value(node: ast.expr) -> Any:
@@ -54,22 +63,31 @@ def _value(node: ast.expr) -> Any:
             return ast.literal_eval(node)
         except (ValueError, TypeError, RecursionError, MemoryError):
             pass
-    raise ValueError(
-        f"{ast.unparse(node)[:80]} has no place in a genotype; write lists, pairs, strings, numbers, range(a, b)"
-    )
+    raise ValueError(f"{_shown(node)} has no place in a genotype; write lists, pairs, strings, numbers, range(a, b)")
+
+
+def _shown(node: ast.expr) -> str:
+    try:
+        return ast.unparse(node)[:80]
+    except RecursionError:
+        return f"a {type(node).__name__}"
 
 
 def _nodes(kind: str, genes: Any) -> tuple[tuple[tuple[str, int], ...], ...]:
     if not isinstance(genes, list) or not genes or len(genes) % 2:
-        raise ValueError(f"{kind} is a list of (operator, input) pairs, two for each node; this is {genes!r}")
+        raise ValueError(
+            f"{kind} is a list of (operator, input) pairs, two for each node; this is {reprlib.repr(genes)}"
+        )
     for gene in genes:
         if not (isinstance(gene, tuple | list) and [type(part) for part in gene] == [str, int]):
-            raise ValueError(f"{kind} holds {gene!r}; give (operator, input) pairs such as ('sep_conv_3x3', 0)")
+            raise ValueError(
+                f"{kind} holds {reprlib.repr(gene)}; give (operator, input) pairs such as ('sep_conv_3x3', 0)"
+            )
     pairs = [(operator, source) for operator, source in genes]
     return tuple(tuple(pairs[first : first + 2]) for first in range(0, len(pairs), 2))
 
 
 def _numbers(concat: Any) -> tuple[int, ...]:
     if not isinstance(concat, list | tuple) or not all(type(number) is int for number in concat):
-        raise ValueError(f"a concatenation is a list of node numbers or a range; this is {concat!r}")
+        raise ValueError(f"a concatenation is a list of node numbers or a range; this is {reprlib.repr(concat)}")
     return tuple(concat)

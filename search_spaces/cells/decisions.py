@@ -1,5 +1,6 @@
 """The decisions of a cell genotype: which operators each node sums, and which nodes a cell returns."""
 
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -36,7 +37,9 @@ class CellDecisions:
                     )
         last = len(self.nodes) + 1
         if not self.concat or not all(2 <= node <= last for node in self.concat):
-            raise ValueError(f"a cell concatenates some of its nodes 2 to {last}; this one has {list(self.concat)}")
+            raise ValueError(
+                f"a cell concatenates some of its nodes 2 to {last}; this one has {reprlib.repr(list(self.concat))}"
+            )
 
 
 def to_genotype(space: str, settings: Mapping[str, Any], cells: Mapping[str, CellDecisions]) -> Genotype:
@@ -74,17 +77,19 @@ def _take_cell(kind: str, decisions: dict[str, Any]) -> CellDecisions:
         raise ValueError(f"the genotype has no {place!r}; a cell genotype describes a normal and a reduction cell")
     concat = _list(place, decisions.pop(place))
     if not all(type(node) is int for node in concat):
-        raise ValueError(f"{place} is {concat!r}; give a list of node numbers such as [2, 3, 4, 5]")
+        raise ValueError(f"{place} is {reprlib.repr(concat)}; give a list of node numbers such as [2, 3, 4, 5]")
     return CellDecisions(tuple(nodes), tuple(concat))
 
 
 def _list(place: str, value: Any) -> list[Any]:
     if not isinstance(value, list):
-        raise ValueError(f"{place} is {value!r}; give a list")
+        raise ValueError(f"{place} is {reprlib.repr(value)}; give a list")
     return value
 
 
 def _gene(place: str, gene: Any) -> Gene:
     if not (isinstance(gene, list) and len(gene) == 2 and type(gene[0]) is str and type(gene[1]) is int):
-        raise ValueError(f"{place} holds {gene!r}; give [operator, input] pairs such as ['sep_conv_3x3', 0]")
+        raise ValueError(
+            f"{place} holds {reprlib.repr(gene)}; give [operator, input] pairs such as ['sep_conv_3x3', 0]"
+        )
     return gene[0], gene[1]

@@ -82,7 +82,12 @@ class CellSpace(SearchSpace):
         return self._genotype({kind: [self._best_genes(kind, node, mixture) for node in self.nodes] for kind in KINDS})
 
     def selection(self, genotype: Genotype) -> Mixture:
-        cells = from_genotype(genotype)
+        cells = self._fitting_cells(genotype)
+        if self.partial_channels > 1 and not self.edge_normalization:
+            raise ValueError(
+                f"with space.partial_channels {self.partial_channels} the bypass of a dropped edge goes on, so no "
+                "mixture of operators alone is a genotype; it needs space.edge_normalization=true"
+            )
         chosen: dict[str, tuple[str | int, ...]] = {}
         for kind in KINDS:
             for node, genes in zip(self.nodes, cells[kind].nodes, strict=True):
@@ -116,7 +121,7 @@ class CellSpace(SearchSpace):
         return CellNetwork(CellBackbone(skeleton, concatenated, make_cell, EVALUATION))
 
     def inherited(self, supernet: nn.Module, genotype: Genotype) -> DiscreteNetwork:
-        cells = from_genotype(genotype)
+        cells = self._fitting_cells(genotype)
         backbone = cast(CellBackbone, copy.deepcopy(supernet))
 
         def discrete(cell: SearchCell) -> nn.Module:
@@ -126,7 +131,9 @@ class CellSpace(SearchSpace):
             return DiscreteCell(cell.preprocess, cells[cell.kind], operator)
 
         backbone.cells = nn.ModuleList(discrete(cast(SearchCell, cell)) for cell in backbone.cells)
-        return CellNetwork(backbone)
+        network = CellNetwork(backbone)
+        network.auxiliary_heads.to(backbone.classifier.weight)
+        return network
 
     def graphs(self, genotype: Genotype) -> tuple[Graph, ...]:
         titles = {"normal": "normal cell", "reduce": "reduction cell"}
@@ -139,6 +146,22 @@ class CellSpace(SearchSpace):
             )
             for kind, cell in from_genotype(genotype).items()
         }
+
+    def _fitting_cells(self, genotype: Genotype) -> dict[str, CellDecisions]:
+        """The cells of a genotype that this space can derive; a ValueError for one of another space."""
+        cells = from_genotype(genotype)
+        for kind, cell in cells.items():
+            sources = [[source for _, source in genes] for genes in cell.nodes]
+            if cell.concat != tuple(self.nodes) or len(cell.nodes) != self.num_nodes:
+                raise ValueError(
+                    f"the {kind} cell has {len(cell.nodes)} nodes and concatenates {list(cell.concat)}; space "
+                    f"{self.name!r} has {self.num_nodes} nodes and concatenates all of them"
+                )
+            if any(len(set(inputs)) != len(inputs) for inputs in sources):
+                raise ValueError(f"the {kind} cell reads an input twice at one node, which space {self.name!r} cannot")
+            if foreign := {operator for genes in cell.nodes for operator, _ in genes} - {*self.operators}:
+                raise ValueError(f"space {self.name!r} has no operator {min(foreign)!r}; it has {list(self.operators)}")
+        return cells
 
     def _operator(self, name: str) -> Operator:
         if name not in self.catalogue:

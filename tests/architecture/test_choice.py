@@ -76,3 +76,14 @@ def test_a_name_that_no_choice_has() -> None:
     layout = ChoiceTables([Choice("a", (1,)), Choice("b", (1,))])
     with pytest.raises(ValueError, match=r"^there is no choice 'c'; the choices are a, b$"):
         layout.position("c")
+
+
+@pytest.mark.parametrize("name", ["train", "type", "half", "keys", "_parameters"])
+def test_names_that_modules_use_themselves(name: str) -> None:
+    with pytest.raises(ValueError, match=f"a choice cannot be called '{name}', which torch modules use"):
+        Choice(name, (1, 2))
+
+
+def test_a_string_is_no_tuple_of_candidates() -> None:
+    with pytest.raises(ValueError, match="give a tuple of them"):
+        Choice("a", "abc")  # type: ignore[arg-type]

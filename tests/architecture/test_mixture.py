@@ -27,8 +27,11 @@ def test_a_choice_finds_its_row() -> None:
 
 
 def test_a_name_that_no_choice_has() -> None:
-    with pytest.raises(ValueError, match=r"^there is no choice 'c'; the choices are "):
-        Mixture(layout(), tables())["c"]
+    mixture = Mixture(layout(), tables())
+    with pytest.raises(KeyError, match="there is no choice 'c'; the choices are a, inputs, b"):
+        mixture["c"]
+    assert "c" not in mixture
+    assert mixture.get("c") is None
 
 
 @pytest.mark.parametrize(

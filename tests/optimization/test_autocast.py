@@ -60,3 +60,13 @@ def test_parameters_and_state_stay_float32(kind: Any) -> None:
         kept += [value for state in optimizer.state.values() for value in state.values()]
     assert {value.dtype for value in kept} == {torch.float32}
     assert all(value.isfinite().all() for value in kept)
+
+
+def test_second_order_is_computed_in_float32() -> None:
+    """Its finite difference shifts all weights by 0.01 together, which bfloat16 rounds away."""
+    gradients = []
+    for dtype in (None, torch.bfloat16):
+        bilevel = bilevel_of(tiny_cells(), SecondOrder, dtype)
+        bilevel.arch_step(TRAIN, VALID)
+        gradients.append(torch.cat([alphas.grad.flatten() for alphas in bilevel.arch.parameters()]))
+    assert torch.equal(*gradients)

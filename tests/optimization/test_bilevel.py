@@ -87,13 +87,18 @@ def test_second_order_refuses_adam() -> None:
 
 
 def test_second_order_refuses_two_groups() -> None:
-    with pytest.raises(ValueError, match=r"one parameter group .* SGD with 2 groups"):
+    with pytest.raises(ValueError, match=r"one parameter group .* SGD with 2 parameter groups; use SGD so"):
         second_order(lambda weights: torch.optim.SGD([{"params": weights[:2]}, {"params": weights[2:]}], lr=0.1))
 
 
 def test_second_order_refuses_dampening() -> None:
-    with pytest.raises(ValueError, match="no dampening"):
+    with pytest.raises(ValueError, match=r"neither dampening nor maximize; .* dampening=0\.5; use SGD so"):
         second_order(lambda weights: torch.optim.SGD(weights, lr=0.1, momentum=0.9, dampening=0.5))
+
+
+def test_second_order_refuses_maximize() -> None:
+    with pytest.raises(ValueError, match="maximize=True"):
+        second_order(lambda weights: torch.optim.SGD(weights, lr=0.1, maximize=True))
 
 
 # Adam

@@ -1,5 +1,6 @@
 """The unrolled gradient against exact autograd through the step of SGD, and against ways to get it wrong."""
 
+import copy
 from collections.abc import Sequence
 
 import pytest
@@ -8,8 +9,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from nas.architecture import ArchParameters, Choice, Mixture
-from nas.optimization import FirstOrder, Objective, SecondOrder
+from nas.optimization import Exponential, FirstOrder, Objective, SecondOrder
 from nas.optimization.objective import Batch
+from nas.optimization.schedule import set_rate
 from nas.relaxation import Softmax
 from tests.optimization.contracts import TRAIN, VALID
 from tests.optimization.toys import Identity, SmallNet, small_arch
@@ -127,6 +129,23 @@ def test_four_evaluations_are_at_the_weights_after_a_step_of_torch_and_on_both_s
     assert float((points[2] - now).norm()) == pytest.approx(0.02, rel=1e-9)  # one norm over all weights
 
 
+def test_every_evaluation_starts_from_the_live_buffers() -> None:
+    """A forward pass moves the running statistics that it is given; the next one must not see that."""
+    second, seen = bilevel(running=True, weight_steps=1), []
+    supernet = second.objective.supernet
+    live, forward = copy.deepcopy(dict(supernet.named_buffers())), supernet.forward
+
+    def watched(x: Tensor, mixture: Mixture) -> Tensor:
+        seen.append(copy.deepcopy(dict(supernet.named_buffers())))
+        return forward(x, mixture)
+
+    supernet.forward = watched  # type: ignore[method-assign]
+    second.arch_step(TRAIN, VALID)
+    assert len(live) == 9  # three batch norms
+    for buffers in seen:
+        torch.testing.assert_close(buffers, live, rtol=0, atol=0)
+
+
 @pytest.mark.parametrize("momentum_buffers", [False, True])
 def test_architecture_step_carries_the_gradient_to_the_alphas(momentum_buffers: bool) -> None:
     second = bilevel(running=True, momentum=0.9, weight_decay=0.1, weight_steps=3 * momentum_buffers)
@@ -149,7 +168,7 @@ def test_clipping_is_no_part_of_the_unrolled_step() -> None:
 def test_rate_is_the_present_one() -> None:
     """A schedule lowers the rate of the optimizer: xi follows it."""
     late = bilevel(running=False, momentum=0.9, weight_steps=2)
-    late.weight_optimizer.param_groups[0]["lr"] = 0.02
+    assert set_rate(late.weight_optimizer, Exponential(factor=0.1), 1, 5) == pytest.approx(0.03)
     mixture = leaves(late)
     assert error(late.mixture_gradient(mixture, TRAIN, VALID), exact(late, mixture), direct(late, mixture)) < 1e-3
 

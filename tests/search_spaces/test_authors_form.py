@@ -51,6 +51,32 @@ def test_concatenations_are_ranges_or_lists(concat: str, wanted: list[int]) -> N
 
 
 @pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ("x = 1", "this is not a genotype in the authors' form; that is Genotype(normal=[('sep_conv_3x3', 1), …], "),
+        (
+            text().replace("normal=", "regular=", 1),
+            "a genotype in the authors' form has the fields normal, normal_concat, reduce, reduce_concat, not regular",
+        ),
+        (text(normal="f(1)"), "f(1) has no place in a genotype; write lists, pairs, strings, numbers, range(a, b)"),
+        (
+            text(normal="[('a', 0)]"),
+            "normal is a list of (operator, input) pairs, two for each node; this is [('a', 0)]",
+        ),
+        (text(reduce="[('a', 0), 3]"), "reduce holds 3; give (operator, input) pairs such as ('sep_conv_3x3', 0)"),
+        (text(normal_concat="range(2, 100)"), "range(2, 100) has no place in a genotype; write lists, "),
+        (text(normal_concat="range(2, 99)"), "a cell concatenates some of its nodes 2 to 2; this one has [2, 3, "),
+        (text(normal_concat="2"), "a concatenation is a list of node numbers or a range; this is 2"),
+        (text(normal_concat="[3]"), "a cell concatenates some of its nodes 2 to 2; this one has [3]"),
+    ],
+)
+def test_the_message_says_what_is_allowed(wrong: str, message: str) -> None:
+    with pytest.raises(ValueError) as error:  # noqa: PT011
+        parse(wrong)
+    assert str(error.value).startswith(message)
+
+
+@pytest.mark.parametrize(
     "wrong",
     [
         "",
@@ -117,30 +143,6 @@ def test_other_text_is_refused_in_one_line(wrong: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "message"),
-    [
-        ("x = 1", "this is not a genotype in the authors' form; that is Genotype(normal=[('sep_conv_3x3', 1), …], "),
-        (
-            text().replace("normal=", "regular=", 1),
-            "a genotype in the authors' form has the fields normal, normal_concat, reduce, reduce_concat, not regular",
-        ),
-        (text(normal="f(1)"), "f(1) has no place in a genotype; write lists, pairs, strings, numbers, range(a, b)"),
-        (
-            text(normal="[('a', 0)]"),
-            "normal is a list of (operator, input) pairs, two for each node; this is [('a', 0)]",
-        ),
-        (text(reduce="[('a', 0), 3]"), "reduce holds 3; give (operator, input) pairs such as ('sep_conv_3x3', 0)"),
-        (text(normal_concat="2"), "a concatenation is a list of node numbers or a range; this is 2"),
-        (text(normal_concat="[3]"), "a cell concatenates some of its nodes 2 to 2; this one has [3]"),
-    ],
-)
-def test_the_message_says_what_is_allowed(wrong: str, message: str) -> None:
-    with pytest.raises(ValueError) as error:  # noqa: PT011
-        parse(wrong)
-    assert str(error.value).startswith(message)
-
-
-@pytest.mark.parametrize(
     "where", ["{}", "Genotype({})", "Genotype(normal={})", "NAME = {}", "Genotype(normal=[({}, 0)])"]
 )
 def test_nothing_is_evaluated(where: str, tmp_path: Path) -> None:
@@ -165,3 +167,22 @@ def test_other_numbers_of_genes_cannot_be_written() -> None:
         ValueError, match=r"^the authors' form holds two \(operator, input\) pairs a node; this genotype"
     ):
         write(genotype)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "os.system(normal=[], normal_concat=[2], reduce=[], reduce_concat=[2])",
+        "return Genotype(normal=[], normal_concat=[2], reduce=[], reduce_concat=[2])",
+        "Genotype(normal=[], normal=[], normal_concat=[2], reduce=[], reduce_concat=[2])",
+        *(
+            f"Genotype(normal={value}, normal_concat=[2], reduce=[], reduce_concat=[2])"
+            for value in ("1" + "+1" * 900, "-" * 900 + "1", "a" + ".a" * 900)
+        ),
+    ],
+)
+def test_what_only_looks_like_a_genotype(text: str) -> None:
+    with pytest.raises(ValueError, match="genotype") as error:
+        parse(text)
+    assert len(str(error.value)) < 300
+    assert "\n" not in str(error.value)

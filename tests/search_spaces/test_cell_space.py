@@ -1,6 +1,7 @@
 """The choices, the settings and the pictures of the cell space."""
 
 import pytest
+import torch
 
 from nas.architecture import ArchParameters, Edge, Genotype
 from nas.space import Skeleton
@@ -73,7 +74,7 @@ def test_channels_that_cannot_be_divided(channels: int, k: int) -> None:
 
 def test_a_genotype_with_an_operator_that_is_not_there() -> None:
     genotype = Genotype("darts", {}, {**PUBLISHED["DARTS_V2"].decisions, "normal/2": [["fly", 0], ["skip_connect", 1]]})
-    with pytest.raises(ValueError, match=r"^choice 'normal/0-2/op' has no candidate 'fly'; it has \('none', "):
+    with pytest.raises(ValueError, match=r"^space 'darts' has no operator 'fly'; it has \['none', "):
         darts().selection(genotype)
     with pytest.raises(ValueError, match=r"^there is no operator 'fly'; the operators are none, "):
         darts().network(genotype, Skeleton())
@@ -115,3 +116,34 @@ def test_the_pictures_show_the_genes_and_the_concatenation() -> None:
         Edge("1", "c_{k}"),
     )
     assert reduction.edges == (2 * (Edge("c_{k-2}", "0", "max_pool_3x3"),)) + (Edge("0", "c_{k}"),)
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [("NASNet", "the normal cell has 5 nodes and concatenates"), ("AmoebaNet", "the normal cell has 5 nodes")],
+)
+def test_genotypes_of_other_cells_are_refused_where_the_supernet_has_no_place_for_them(name: str, wanted: str) -> None:
+    space = darts()
+    with pytest.raises(ValueError, match=wanted):
+        space.selection(PUBLISHED[name])
+    with pytest.raises(ValueError, match=wanted):
+        space.inherited(space.supernet(Skeleton(4, 2)), PUBLISHED[name])
+
+
+def test_an_input_that_is_read_twice_is_refused() -> None:
+    decisions = {**PUBLISHED["DARTS_V2"].decisions, "normal/2": [["sep_conv_3x3", 0], ["skip_connect", 0]]}
+    with pytest.raises(ValueError, match="reads an input twice at one node"):
+        darts().selection(Genotype("darts", {}, decisions))
+
+
+def test_partial_channels_without_input_weights_have_no_mixture_that_is_a_genotype() -> None:
+    space = darts(partial_channels=2)
+    with pytest.raises(ValueError, match=r"it needs space\.edge_normalization=true"):
+        space.selection(PUBLISHED["DARTS_V2"])
+
+
+def test_an_inherited_auxiliary_head_has_the_type_of_the_supernet() -> None:
+    space, skeleton = darts(), Skeleton(4, 2, auxiliary=True)
+    network = space.inherited(space.supernet(skeleton).double(), space.sample(torch.Generator()))
+    logits = network.training_logits(torch.randn(2, 3, 16, 16, dtype=torch.float64))
+    assert [one.dtype for one in logits] == [torch.float64, torch.float64]

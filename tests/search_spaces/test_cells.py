@@ -9,7 +9,8 @@ from nas.space import DropPath, Skeleton, set_drop_path
 from search_spaces.cells.decisions import CellDecisions
 from search_spaces.cells.network import CellNetwork, DiscreteCell
 from search_spaces.cells.published import PUBLISHED
-from tests.contracts import random_images
+from tests.contracts import EXACT, random_images
+from tests.search_spaces import slow
 from tests.search_spaces.spaces import darts
 
 
@@ -110,10 +111,10 @@ def test_drop_path_acts_in_training_alone() -> None:
             assert torch.equal(network.training_logits(x)[0], before) is not training
 
 
-@pytest.mark.parametrize("kept", [0.0, 0.5])
-def test_logits_of_training_are_those_of_the_network(kept: float) -> None:
+@pytest.mark.parametrize("probability", [0.0, 0.5])
+def test_logits_of_training_are_those_of_the_network(probability: float) -> None:
     *_, network = cells_of(PUBLISHED["PC_DARTS_cifar"])
-    set_drop_path(network, kept)
+    set_drop_path(network, probability)
     x = random_images(3, 3, 8, 8)
     with torch.no_grad():
         torch.manual_seed(1)
@@ -121,3 +122,15 @@ def test_logits_of_training_are_those_of_the_network(kept: float) -> None:
         torch.manual_seed(1)
         (second,) = network.training_logits(x)
     assert torch.equal(first, second)
+
+
+@pytest.mark.parametrize(("stem", "size"), [("cifar", 8), ("imagenet", 64)])
+def test_images_do_not_see_each_other_in_evaluation(stem: str, size: int) -> None:
+    network = darts().network(PUBLISHED["AmoebaNet"], Skeleton(channels=4, num_cells=4, stem=stem, auxiliary=True))
+    for norm in slow.norms_of(network):
+        assert norm.affine
+        assert norm.track_running_stats
+    x = random_images(3, 3, size, size)
+    network.double()(x)
+    with torch.no_grad():
+        torch.testing.assert_close(network.eval()(x)[1:2], network(x[1:2]), **EXACT)

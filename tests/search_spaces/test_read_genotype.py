@@ -101,3 +101,12 @@ def test_a_genotype_of_a_later_version(tmp_path: Path) -> None:
     path.write_text(GENOTYPE.to_json().replace('"version": 1', '"version": 7'), encoding="utf-8")
     assert message(path) == f"{path}: this genotype has version 7; this program reads 1"
     assert Genotype.from_json(GENOTYPE.to_json()) == GENOTYPE
+
+
+def test_the_authors_form_itself() -> None:
+    assert read_genotype(write(PUBLISHED["NASNet"])) == PUBLISHED["NASNet"]
+
+
+def test_a_name_longer_than_a_path_can_be() -> None:
+    with pytest.raises(ValueError, match="there is no genotype 'xxx"):
+        read_genotype("x" * 5000)

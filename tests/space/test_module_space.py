@@ -186,5 +186,23 @@ def test_a_mixture_of_other_names_fits_no_module() -> None:
     space = user_space()
     other = ModuleSpace("other", lambda skeleton: nn.Sequential(mixed(2)))
     mixture = selection(ChoiceTables(other.choices), {"0/op": ("pool",)})
-    with pytest.raises(ValueError, match=r"^there is no choice 'first/op'; the choices are 0/op$"):
+    with pytest.raises(KeyError, match=r"there is no choice 'first/op'; the choices are 0/op"):
         space.derive(mixture)
+
+
+def test_a_mixed_module_at_two_places_is_one_choice() -> None:
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a = MixedOp({"relu": nn.ReLU(), "conv": nn.Conv2d(3, 3, 1)})
+            self.b = self.a
+
+        def forward(self, x: Tensor, mixture: Mixture) -> Tensor:
+            return self.b(self.a(x, mixture["a/op"]), mixture["a/op"]).mean(dim=(2, 3))
+
+    space = ModuleSpace("twice", lambda skeleton: Twice())
+    assert [choice.name for choice in space.choices] == ["a/op"]
+    network = space.network(Genotype("twice", {}, {"a/op": "relu"}), Skeleton())
+    assert list(network.parameters()) == []
+    x = torch.randn(2, 3, 4, 4)
+    assert torch.equal(network(x), x.relu().mean(dim=(2, 3)))

@@ -57,3 +57,11 @@ def test_setting_reaches_every_drop_path_and_nothing_else() -> None:
     set_drop_path(network, 0.25)
     assert [module.probability for module in network.modules() if isinstance(module, DropPath)] == [0.25, 0.25]
     assert network[1][0].p == 0.5
+
+
+@pytest.mark.parametrize("probability", [-0.1, 1.0, 1.5])
+def test_probabilities_that_drop_path_cannot_have(probability: float) -> None:
+    with pytest.raises(ValueError, match=r"give one in \[0, 1\)"):
+        DropPath(probability)
+    with pytest.raises(ValueError, match=r"give one in \[0, 1\)"):
+        set_drop_path(nn.Sequential(DropPath()), probability)

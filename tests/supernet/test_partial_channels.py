@@ -140,3 +140,14 @@ def test_no_gradient_mode_gives_the_same() -> None:
 class _AddOne(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x + 1
+
+
+def test_a_part_that_is_no_part() -> None:
+    with pytest.raises(ValueError, match="k at least 1; this k is 0"):
+        PartialChannels(MixedOp({"identity": nn.Identity()}), 0)
+
+
+def test_k_of_1_may_halve_the_image() -> None:
+    pool = MixedOp({"pool": nn.MaxPool2d(2)})
+    x = torch.randn(2, 3, 4, 4)
+    assert torch.equal(PartialChannels(pool, 1)(x, torch.ones(1)), pool(x, torch.ones(1)))
