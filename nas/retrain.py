@@ -1,5 +1,6 @@
 """python -m nas.retrain genotype=G: trains a derived network from scratch and tests it."""
 
+import shlex
 import sys
 import time
 from dataclasses import asdict, dataclass
@@ -41,6 +42,7 @@ class Parts:
     """What a retraining is made of."""
 
     genotype: Genotype
+    found_by: Summary | None
     space: SearchSpace
     skeleton: Skeleton
     network: DiscreteNetwork
@@ -76,7 +78,7 @@ def retrain(config: DictConfig) -> None:
 
 def _parts(settings: Retrain) -> Parts:
     device, recipe = device_of(settings.device, settings.threads), recipe_of(settings.trainer)
-    genotype = read_genotype(settings.genotype)
+    genotype, found_by = read_genotype(settings.genotype), search_summary(settings.genotype)
     space = space_of(genotype, settings.space)
     source: DataSource = instantiate(settings.data)
     samples = source.train()
@@ -86,7 +88,7 @@ def _parts(settings: Retrain) -> Parts:
     network = space.network(genotype, skeleton).to(device)
     criterion = nn.CrossEntropyLoss(label_smoothing=settings.trainer.label_smoothing)
     loss = DiscreteLoss(criterion, settings.trainer.auxiliary_weight)
-    return Parts(genotype, space, skeleton, network, source, feed, samples.shape, recipe, loss, device)
+    return Parts(genotype, found_by, space, skeleton, network, source, feed, samples.shape, recipe, loss, device)
 
 
 def _train(settings: Retrain, parts: Parts, folder: Path, board: TensorBoard) -> TrainingRecord:
@@ -118,7 +120,7 @@ def _test(settings: Retrain, parts: Parts) -> tuple[float, float]:
 
 def _summary(settings: Retrain, parts: Parts, metrics: dict[str, float], seconds: float) -> Summary:
     cost = count(parts.network, parts.image_shape)
-    found = search_summary(settings.genotype)
+    found = parts.found_by
     words = normalised(HydraConfig.get().overrides.task)
     own = [word for word in words if not (found and word.startswith("genotype="))]
     return Summary(
@@ -146,14 +148,14 @@ def _result(summary: Summary, folder: Path) -> str:
             f"test accuracy {summary.metrics['test_accuracy']:.2%} with {summary.params:,} parameters "
             f"and {summary.macs:,} MACs",
             f"network: {place}/checkpoint.pt, numbers: {place}/summary.json",
-            f"next: python -m nas.report {place.parent}",
+            f"next: python -m nas.report {shlex.quote(str(place.parent))}",
         ]
     )
 
 
 def main() -> int:
     """The command; returns its exit status."""
-    return run("retrain", retrain, [*taken_over(sys.argv[1:]), *sys.argv[1:]])
+    return run("retrain", retrain, sys.argv[1:], further=taken_over)
 
 
 if __name__ == "__main__":

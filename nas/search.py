@@ -1,5 +1,6 @@
 """python -m nas.search +space=NAME: searches an architecture."""
 
+import shlex
 import sys
 import time
 from collections.abc import Mapping
@@ -122,14 +123,15 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Setting]:
 
 def _result(summary: Summary, folder: Path) -> str:
     place = shown(folder)
+    typed = shlex.quote(str(place))
     return "\n".join(
         [
             f"searched {summary.space} by {summary.method}, seed {summary.seed}: {summary.epochs} epochs "
             f"in {summary.wall_seconds:.0f} s on {summary.device}",
             f"validation accuracy while searching {summary.metrics['valid_accuracy']:.2%}; the derived network has "
             f"{summary.params:,} parameters and {summary.macs:,} MACs",
-            f"genotype: {place}/genotype.json, its picture {place}/genotype.png, curves: tensorboard --logdir {place}",
-            f"next: python -m nas.retrain genotype={place}",
+            f"genotype: {place}/genotype.json, its picture {place}/genotype.png, curves: tensorboard --logdir {typed}",
+            f"next: python -m nas.retrain genotype={typed}",
         ]
     )
 

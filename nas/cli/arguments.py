@@ -75,7 +75,7 @@ def _normalized(sign: str, key: str, value: str, groups: Sequence[str]) -> str:
         value = f"'{escaped}'"
     if key in OPTIONAL:
         sign = sign.replace("+", "")
-    elif not sign and not key.startswith("hydra") and key not in groups:
+    elif not sign and not key.startswith("hydra") and key.split("@")[0] not in groups:
         sign = "++"
     return f"{sign}{key}={value}"
 

@@ -19,12 +19,23 @@ FULL_ERROR = "NAS_FULL_ERROR"
 """Set to 1, as a copy of what the user set HYDRA_FULL_ERROR to, tracebacks are shown."""
 
 
-def run(config_name: str, task: Task, arguments: Sequence[str]) -> int:
+def run(
+    config_name: str,
+    task: Task,
+    arguments: Sequence[str],
+    *,
+    further: Callable[[Sequence[str]], Sequence[str]] = lambda arguments: [],
+) -> int:
     """Composes the config of a command from its arguments and runs `task` with it; returns the exit status.
 
-    Mistakes go to standard error, one line each, with status 1 and no traceback; HYDRA_FULL_ERROR=1 shows it.
+    `further` gives arguments that follow from those of the person. Mistakes go to standard error, one line each, with
+    status 1 and no traceback; HYDRA_FULL_ERROR=1 shows it.
     """
     os.environ.setdefault(FULL_ERROR, os.environ.get("HYDRA_FULL_ERROR", "0"))
+    try:
+        arguments = [*arguments, *further(arguments)]
+    except ValueError as error:
+        return _report(error)
     if mistakes := find_mistakes(config_name, arguments):
         return _report(Mistakes(mistakes))
     OmegaConf.register_new_resolver("run_name", naming, replace=True)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, InstantiationException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -12,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from nas.cli.arguments import CONF, config_folders, groups, normalized, options, overrides
 from nas.cli.settings import SETTINGS
+from nas.cli.signatures import part_mistakes
 from nas.optimization import NonFiniteLossError
 
 
@@ -26,18 +28,38 @@ class Mistakes(ValueError):
 def find_mistakes(config_name: str, arguments: Sequence[str]) -> list[str]:
     """All that is wrong with a command line, before Hydra stops at the first mistake or makes a run directory.
 
-    Unknown options of groups come first, then what the schema says of the rest. The runs of a sweep, whose values are
-    lists, check themselves.
+    Words that cannot be read and unknown options of groups come first, then what the schema says of the rest. The runs
+    of a sweep, whose values are lists, check themselves.
     """
-    words = [word for word in normalized(arguments) if next(overrides([word]), None)]
-    unknown = {word: _unknown_options(word, arguments) for word in words}
-    wrong = [line for lines in unknown.values() for line in lines]
-    if not wrong and {"-m", "--multirun", "-h", "--help", "--hydra-help", "--cfg", "-c", "--info"} & {*arguments}:
+    sweep = bool({"-m", "--multirun"} & {*arguments})
+    wrong, good = [], []
+    for word in arguments:
+        lines = _unreadable(word, sweep) or _unknown_options(word, arguments)
+        wrong += lines
+        if not lines:
+            good.append(word)
+    if not wrong and (sweep or {"-h", "--help", "--hydra-help", "--cfg", "-c", "--info"} & {*arguments}):
         return []
-    good = [word for word in words if not unknown[word]]
-    if any(word.startswith("space=") and unknown[word] for word in words):
-        good.append(f"space={options('space', arguments)[0]}")
-    return wrong + _schema_mistakes(config_name, good, arguments)
+    words = [word for word in normalized(good) if next(overrides([word]), None)]
+    if any(key == "space" for word in {*arguments} - {*good} for _, key, _ in overrides([word])):
+        words.append(f"space={options('space', arguments)[0]}")
+    return wrong + _schema_mistakes(config_name, words, arguments)
+
+
+def _unreadable(word: str, sweep: bool) -> list[str]:
+    """What is wrong with an override as a word; Hydra reports it without naming the word, or in its own form of it."""
+    if "=" not in word or word.startswith("-"):
+        return []
+    if not next(overrides([word]), None):
+        return [f"{word!r} names no key; write key=value"]
+    (read,) = normalized([word])
+    try:
+        parsed = OverridesParser.create().parse_override(read)
+    except HydraException as error:
+        return [f"{word!r} cannot be read ({str(error).splitlines()[0]}); write key=value, with quotes where needed"]
+    if parsed.is_sweep_override() and not sweep:
+        return [f"{word!r} lists several values; add -m to run each of them, or write a list as key=[a,b]"]
+    return []
 
 
 def _schema_mistakes(config_name: str, words: Sequence[str], arguments: Sequence[str]) -> list[str]:
@@ -54,13 +76,14 @@ def _schema_mistakes(config_name: str, words: Sequence[str], arguments: Sequence
 
 
 def _unknown_options(word: str, arguments: Sequence[str]) -> list[str]:
-    _, key, value = next(overrides([word]))
-    if key not in groups(arguments):
+    _, key, value = next(overrides([word]), ("", "", ""))
+    group = key.split("@")[0]
+    if group not in groups(arguments):
         return []
-    known = options(key, arguments)
+    known = options(group, arguments)
     chosen = [option.strip() for option in value.split(",")]
     return [
-        f"there is no {key} {option!r}; choose one of {', '.join(known)}{_meant(option, known)}"
+        f"there is no {group} {option!r}; choose one of {', '.join(known)}{_meant(option, known)}"
         for option in chosen
         if option not in known and option.isidentifier() and option != "null"
     ]
@@ -69,11 +92,14 @@ def _unknown_options(word: str, arguments: Sequence[str]) -> list[str]:
 def checked(config_name: str, config: Any) -> Any:
     """The settings of a command, validated; raises Mistakes with all that is wrong."""
     given = {key: value for key, value in config.items() if value != "???"}
+    lines = part_mistakes(given)
     try:
-        return SETTINGS[config_name].model_validate(given)
+        settings = SETTINGS[config_name].model_validate(given)
     except ValidationError as error:
-        lines = [_line(SETTINGS[config_name], config, dict(mistake)) for mistake in error.errors()]
-        raise Mistakes(lines) from None
+        lines = [_line(SETTINGS[config_name], config, dict(mistake)) for mistake in error.errors()] + lines
+    if lines:
+        raise Mistakes(lines)
+    return settings
 
 
 def in_one_line(error: BaseException) -> list[str]:
@@ -81,7 +107,7 @@ def in_one_line(error: BaseException) -> list[str]:
     if isinstance(error, Mistakes):
         return error.lines
     if isinstance(error, InstantiationException) and error.__cause__ is not None:
-        return in_one_line(error.__cause__)
+        return in_one_line(error.__cause__) or [" ".join(str(error).split())]
     if isinstance(error, ValueError | NonFiniteLossError | HydraException | OmegaConfBaseException | OSError):
         return [" ".join(str(error).split())]
     return []

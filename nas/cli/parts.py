@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 
 from nas.architecture import Genotype
 from nas.cli.settings import Network, Trainer
+from nas.cli.signatures import part_mistakes
 from nas.data import Samples
 from nas.optimization import Feed, Recipe
 from nas.space import SearchSpace, Skeleton
@@ -87,7 +88,10 @@ def space_of(genotype: Genotype, part: dict[str, Any] | None) -> SearchSpace:
         raise ValueError("the settings of the genotype name a class (_target_), which settings never do")
     if unknown := sorted(genotype.settings.keys() - part.keys()):
         raise ValueError(f"the genotype has settings that space {genotype.space!r} does not know: {', '.join(unknown)}")
-    return instantiate({**part, **genotype.settings})
+    part = {**part, **genotype.settings}
+    if mistakes := part_mistakes(part, "space"):
+        raise ValueError(f"the settings of the genotype do not fit its space: {'; '.join(mistakes)}")
+    return instantiate(part)
 
 
 def _shipped(name: str) -> dict[str, Any]:

@@ -1,7 +1,5 @@
 """What the keys of each command mean: types and bounds; defaults are in `conf/` alone."""
 
-import inspect
-import pydoc
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeInt, PositiveFloat
@@ -10,31 +8,10 @@ from pydantic import PositiveInt as Count
 from nas.cli.arguments import options
 
 
-def _part(value: Any) -> dict[str, Any]:
-    """A part names its class by `_target_` and gives its arguments by name."""
-    mistakes = list(_mistakes_in(value, "_target_"))
-    if mistakes:
-        raise ValueError("; ".join(mistakes))
+def _part(value: dict[str, Any]) -> dict[str, Any]:
+    if not isinstance(value.get("_target_"), str):
+        raise ValueError(f"{value!r} is no part: it needs a _target_ that names a class")
     return value
-
-
-def _mistakes_in(part: Any, place: str) -> list[str]:
-    if not isinstance(part, dict) or not isinstance(part.get("_target_"), str):
-        return [f"{part!r} is no part: it needs a _target_ that names a class"]
-    target = part["_target_"]
-    try:
-        parameters = inspect.signature(pydoc.locate(target)).parameters  # type: ignore[arg-type]
-    except (pydoc.ErrorDuringImport, ValueError, TypeError) as error:
-        return [f"{target!r} cannot be found, or is no class or function: {' '.join(str(error).split())}"]
-    given = {key for key in part if not key.startswith("_")}
-    open_ended = any(p.kind == p.VAR_KEYWORD for p in parameters.values())
-    unknown = [] if open_ended else sorted(given - parameters.keys())
-    mistakes = [f"{target} has no argument {key!r}; it has {', '.join(parameters)}" for key in unknown]
-    mistakes += [f"{target} needs a value for {key!r}" for key in sorted(given) if part[key] == "???"]
-    for key in sorted(given):
-        if isinstance(part[key], dict) and "_target_" in part[key]:
-            mistakes += _mistakes_in(part[key], key)
-    return mistakes
 
 
 def _space(value: Any) -> Any:

@@ -34,7 +34,7 @@ class CustomDataset(InMemory):
         *,
         train: Dataset[Any],
         test: Dataset[Any],
-        root: None = None,
+        root: str | None = None,
         num_classes: int | None = None,
         padding: int = 0,
         flip: bool = False,

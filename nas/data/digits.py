@@ -20,7 +20,7 @@ class Digits(InMemory):
     def __init__(
         self,
         *,
-        root: None = None,
+        root: str | None = None,
         padding: int = 0,
         flip: bool = False,
         cutout: int = 0,

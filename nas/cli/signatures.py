@@ -1,0 +1,51 @@
+"""Parts of a config held against the classes that they name."""
+
+import inspect
+import pydoc
+from typing import Any
+
+from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError
+
+
+def part_mistakes(config: Any, place: str = "") -> list[str]:
+    """What is wrong with the parts in a config: dicts that name a class by `_target_` and hold its arguments.
+
+    A class that cannot be found, arguments that it does not have, that have no value yet (`???`), or whose type is not
+    the one that it asks for; a line each, with the dotted key.
+    """
+    if not isinstance(config, dict):
+        return []
+    own = _against_signature(config, place) if "_target_" in config else []
+    inner = [line for key, value in config.items() for line in part_mistakes(value, f"{place}.{key}".lstrip("."))]
+    return own + inner
+
+
+def _against_signature(part: dict[str, Any], place: str) -> list[str]:
+    target = part["_target_"]
+    try:
+        parameters = inspect.signature(pydoc.locate(target)).parameters  # type: ignore[arg-type]
+    except (pydoc.ErrorDuringImport, ValueError, TypeError, AttributeError) as error:
+        reason = " ".join(str(error).split())
+        return [f"{place}._target_ is {target!r}, which cannot be found or is no class or function ({reason})"]
+    mistakes = []
+    for key in (key for key in part if not key.startswith("_")):
+        if part[key] == "???":
+            mistakes.append(f"{place}.{key} has no value, and {target} needs one")
+        elif key in parameters:
+            mistakes += _wrong_type(f"{place}.{key}", part[key], parameters[key].annotation)
+        elif not any(parameter.kind == parameter.VAR_KEYWORD for parameter in parameters.values()):
+            mistakes.append(f"there is no key '{place}.{key}'; {target} has {', '.join(parameters)}")
+    return mistakes
+
+
+def _wrong_type(name: str, value: Any, annotation: Any) -> list[str]:
+    """Whether a value fits an annotation; nothing where it says nothing, or where the value is a part itself."""
+    if annotation is inspect.Parameter.empty or isinstance(annotation, str) or "_target_" in str(value):
+        return []
+    try:
+        TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True)).validate_python(value)
+    except ValidationError as error:
+        return [f"{name} is {value!r}; {error.errors()[0]['msg'].removeprefix('Input ')}"]
+    except PydanticSchemaGenerationError:
+        pass
+    return []

@@ -1,0 +1,163 @@
+"""Every mistake on a command line is one clear line, and nothing is lost or left."""
+
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.cli.commands import SMALL_CELL, TINY, call, snapshot
+
+SEARCH = ("space=darts", *TINY, *SMALL_CELL)
+SPACES = "darts, pc_darts, pc_darts_k2"
+
+
+def test_no_space_is_a_mistake_that_lists_them(tmp_path: Path) -> None:
+    assert call("search", "debug=smoke", cwd=tmp_path).error == (
+        f"there is no search space: add +space=NAME, one of {SPACES}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("word", "parts"),
+    [
+        ("space=dart", ["'dart'", SPACES, "did you mean 'darts'"]),
+        ("+space=pcdarts", ["'pcdarts'", SPACES, "did you mean 'pc_darts'"]),
+        ("method=secnd_order", ["'secnd_order'", "first_order, random, second_order, single_level"]),
+        ("data=cifar", ["'cifar'", "cifar10, ", "svhn"]),
+        ("+debug=smok", ["'smok'", "smoke"]),
+        ("+experiment=darts_cifar", ["'darts_cifar'", "darts_cifar10"]),
+    ],
+)
+def test_a_misspelt_option_names_those_that_exist(word: str, parts: list[str], tmp_path: Path) -> None:
+    key = word.lstrip("+").split("=")[0]
+    outcome = call("search", *(other for other in SEARCH if not other.startswith(f"{key}=")), word, cwd=tmp_path)
+    line = next(line for line in outcome.errors if parts[0] in line)
+    assert f"there is no {key} " in line
+    assert all(part in line for part in parts)
+    assert not list(tmp_path.iterdir())
+
+
+def test_all_mistakes_are_said_at_once(tmp_path: Path) -> None:
+    words = ("trainer.epoch=3", "network.chanels=2", "trainr.epochs=2", "trainer.batch_size=many", "network.stem=mnist")
+    lines = call("search", "space=darts", *words, "trainer.epochs=0", "mthod=random", cwd=tmp_path).errors
+    wanted = [
+        ["'trainer.epoch'", "did you mean 'epochs'", "batch_size"],
+        ["'network.chanels'", "did you mean 'channels'", "stem"],
+        ["'trainr'", "did you mean 'trainer'"],
+        ["trainer.batch_size", "'many'", "integer"],
+        ["network.stem", "'mnist'", "'cifar' or 'imagenet'"],
+        ["trainer.epochs", "0", "greater than 0"],
+        ["'mthod'", "did you mean 'method'"],
+    ]
+    assert len(lines) == len(wanted)
+    for parts in wanted:
+        assert [line for line in lines if all(part in line for part in parts)], parts
+
+
+def test_options_and_keys_are_said_together(tmp_path: Path) -> None:
+    lines = call("search", "space=dart", "method=secnd", "trainer.epoch=3", cwd=tmp_path).errors
+    assert len(lines) == 3
+    assert "'dart'" in lines[0]
+    assert "'secnd'" in lines[1]
+    assert "'trainer.epoch'" in lines[2]
+
+
+@pytest.mark.parametrize(
+    ("word", "parts"),
+    [
+        ("trainer.epochs=0", ["trainer.epochs is 0", "greater than 0"]),
+        ("trainer.epochs=-3", ["trainer.epochs is -3"]),
+        ("trainer.epochs=1.5", ["trainer.epochs is 1.5", "integer"]),
+        ("trainer.epochs=ten", ["trainer.epochs is 'ten'", "integer"]),
+        ("trainer.epochs=null", ["trainer.epochs is None", "integer"]),
+        ("trainer.batch_size=0", ["trainer.batch_size is 0"]),
+        ("trainer.batch_size=100000", ["trainer.batch_size 100000", "718"]),
+        ("trainer.precision=fp8", ["trainer.precision is 'fp8'", "'float32' or 'bf16'"]),
+        ("trainer.arch_warmup=1", ["trainer.arch_warmup is 1", "less than 1"]),
+        ("trainer.cutout=9", ["cutout", "9", "8x8"]),
+        ("trainer.clip_norm=x", ["trainer.clip_norm is 'x'"]),
+        ("network.channels=0", ["network.channels is 0"]),
+        ("network.stem=mnist", ["network.stem is 'mnist'", "'cifar' or 'imagenet'"]),
+        ("network.num_classes=3", ["network.num_classes 3", "10 classes"]),
+        ("network.auxiliary=true", ["'network.auxiliary'"]),
+        ("space=pc_darts network.channels=6", ["network.channels 6", "4"]),
+        ("space.operators=[none,conv_9x9]", ["'conv_9x9'", "sep_conv_3x3", "dil_conv_5x5"]),
+        ("space.operators=[none]", ["space.operators is ['none']"]),
+        ("space.operators=none", ["space.operators", "'none'"]),
+        ("space.num_nodes=0", ["space.num_nodes is 0"]),
+        ("space.num_nodes=two", ["num_nodes", "two"]),
+        ("space.nodes=2", ["'space.nodes'", "num_nodes"]),
+        ("device=tpu", ["'tpu'", "auto, cpu, cuda"]),
+        ("device=cuda:77", ["'cuda:77'", "cpu"]),
+        ("device=meta", ["'meta'", "auto, cpu, cuda"]),
+        ("seed=-1", ["seed is -1"]),
+        ("seed=one", ["seed is 'one'", "integer"]),
+        ("threads=0", ["threads is 0"]),
+        ("method.relaxation._target_=nas.relaxation.Softmix", ["nas.relaxation.Softmix"]),
+        ("method.epochs_per_candidate=3", ["'method.epochs_per_candidate'", "relaxation"]),
+        ("trainer.optimizer.lrr=1", ["'trainer.optimizer.lrr'", "weight_decay"]),
+        ("trainer.optimizer.lr=fast", ["lr", "fast"]),
+        ("trainer.optimizer=adam", ["trainer.optimizer is 'adam'"]),
+        ("data.padding=wide", ["padding", "wide"]),
+        ("data.cutuot=3", ["'data.cutuot'", "cutout"]),
+        ("data.split.train=half", ["train", "half"]),
+        ("data.split.train=1.5", ["data.split.train 1.5"]),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_is_allowed(word: str, parts: list[str], tmp_path: Path) -> None:
+    words = word.split()
+    base = [other for other in SEARCH if not any(other.split("=")[0] == given.split("=")[0] for given in words)]
+    line = call("search", *base, *words, "hydra.run.dir=run", cwd=tmp_path).error
+    assert all(part in line for part in parts), line
+    assert not {path.name for path in tmp_path.rglob("*")} & {"search.jsonl", "genotype.json", "summary.json"}
+
+
+@pytest.mark.parametrize("word", ["trainer.epochs", "trainer.epochs=[", "=3", "trainer.epochs={a"])
+def test_malformed_words_are_named(word: str, tmp_path: Path) -> None:
+    outcome = call("search", *SEARCH, word, cwd=tmp_path)
+    assert word in outcome.error
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_list_without_multirun_is_explained_in_the_person_s_own_words(tmp_path: Path) -> None:
+    line = call("search", *SEARCH, "seed=1,2", cwd=tmp_path).error
+    assert "seed=1,2" in line
+    assert "--multirun" in line or "-m" in line
+    assert "++" not in line
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        (["data=mnist", "data.root=nowhere"], ["mnist", "'nowhere'", "data.download=true"]),
+        (["data=cifar10", "data.root=nowhere"], ["cifar10", "'nowhere'", "data.download=true"]),
+        (["data=npz"], ["data.root=FILE.npz"]),
+        (["data=npz", "data.root=no.npz"], ["'no.npz'"]),
+        (["data=npz", "data.root=corrupt.npz"], ["'corrupt.npz'"]),
+        (["data=npz", "data.root=foreign.npz"], ["'foreign.npz'", "x_train"]),
+        (["data=npz", "data.root=."], ["'.'"]),
+        (["data=image_folder", "data.root=nowhere"], ["'nowhere/train'", "train/CLASS"]),
+        (["data=image_folder"], ["data.root=FOLDER"]),
+        (["data=custom"], ["data.train has no value", "data.test has no value"]),
+        (["data.root=x"], ["data.root x"]),
+    ],
+)
+def test_data_that_are_not_there_are_named(words: list[str], parts: list[str], tmp_path: Path) -> None:
+    np.savez(tmp_path / "foreign.npz", pictures=np.zeros(3))
+    (tmp_path / "corrupt.npz").write_bytes((tmp_path / "foreign.npz").read_bytes()[:100])
+    before = snapshot(tmp_path)
+    lines = " ".join(call("search", *SEARCH, *words, "hydra.run.dir=run", cwd=tmp_path).errors)
+    assert all(part in lines for part in parts), lines
+    assert {name: data for name, data in snapshot(tmp_path).items() if not name.startswith("run/.hydra")} == before
+
+
+def test_a_download_without_a_connection_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def offline(*arguments: object, **more: object) -> None:
+        raise urllib.error.URLError("Name or service not known")
+
+    monkeypatch.setattr(urllib.request, "urlopen", offline)
+    words = ("data=cifar10", "data.root=cifar", "data.download=true")
+    line = call("search", *SEARCH, *words, cwd=tmp_path).error
+    assert all(part in line for part in ("cifar10", "'cifar'", "connection", "Name or service not known"))

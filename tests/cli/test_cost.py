@@ -1,0 +1,80 @@
+"""The sizes of published networks, and that counting leaves nothing behind."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.commands import call, succeed
+
+V2 = {"params": 3_349_342, "macs": 528_359_040}
+"""DARTS_V2 at 36 channels and 20 cells on 32x32 (Liu et al., 2019: 3.3 M); specs/darts.md, 1.6."""
+
+
+def cost(cwd: Path, *words: str) -> dict[str, Any]:
+    """The JSON object on the last line, after a check that it holds integers and that no file was left."""
+    before = sorted(cwd.rglob("*"))
+    found = json.loads(succeed("cost", *words, cwd=cwd).out.splitlines()[-1])
+    assert all(type(value) is int for value in found.values())
+    assert sorted(cwd.rglob("*")) == before
+    return found
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("network.channels=36 network.cells=20 network.stem=cifar", V2),
+        ("input_shape=[3,32,32] network.auxiliary=true", {**V2, "auxiliary_params": 476_426}),
+        # 576 = 4 * 4 * 36 features reach the classifier
+        ("network.num_classes=100", {"params": 3_349_342 + 90 * 577, "macs": 528_359_040 + 90 * 576}),
+    ],
+)
+def test_darts_v2_costs_what_its_authors_say(words: str, expected: dict[str, int], tmp_path: Path) -> None:
+    assert cost(tmp_path, "genotype=DARTS_V2", *words.split()) == expected
+
+
+def test_a_larger_image_costs_more_and_weighs_the_same(tmp_path: Path) -> None:
+    found = cost(tmp_path, "genotype=DARTS_V2", "input_shape=[3,64,64]")
+    assert found["params"] == V2["params"]
+    # all but the 5,760 of the classifier grow with the number of pixels
+    assert found["macs"] == 4 * (V2["macs"] - 5_760) + 5_760
+
+
+def test_the_imagenet_stem_has_a_thousand_classes_and_images_of_224(tmp_path: Path) -> None:
+    words = ("genotype=DARTS_V2", "network.channels=48", "network.cells=14", "network.stem=imagenet")
+    found = cost(tmp_path, *words)
+    assert found == {"params": 4_718_752, "macs": 529_911_552}  # specs/darts.md, 1.6: 529.912 M
+    assert cost(tmp_path, *words, "network.num_classes=1000", "input_shape=[3,224,224]") == found
+
+
+def test_pc_darts_costs_what_its_authors_say(tmp_path: Path) -> None:
+    assert cost(tmp_path, "genotype=PC_DARTS_cifar")["params"] == 3_634_678
+
+
+def test_a_run_directory_and_its_file_are_the_same(pc_darts_run: Path, tmp_path: Path) -> None:
+    sizes = ("network.channels=8", "network.cells=2", "input_shape=[1,8,8]")
+    summary = json.loads((pc_darts_run / "summary.json").read_text())
+    expected = {"params": summary["params"], "macs": summary["macs"]}
+    assert cost(tmp_path, f"genotype={pc_darts_run}", *sizes) == expected
+    assert cost(tmp_path, f"genotype={pc_darts_run / 'genotype.json'}", *sizes) == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        ("genotype=DARTS_V2 input_shape=[3,32]", "input_shape is [3, 32]"),
+        ("genotype=DARTS_V2 input_shape=32", "input_shape is 32"),
+        ("genotype=DARTS_V2 input_shape=[3,0,32]", "0"),
+        ("genotype=DARTS_V2 network.stem=mnist", "'cifar' or 'imagenet'"),
+        ("genotype=DARTS_V2 network.channels=0", "network.channels is 0"),
+        ("genotype=DARTS_V2 seed=1", "'seed'"),
+        ("genotype=DARTS_V3", "DARTS_V2"),
+        ("", "genotype"),
+    ],
+)
+def test_mistakes_are_one_line(words: str, named: str, tmp_path: Path) -> None:
+    outcome = call("cost", *words.split(), cwd=tmp_path)
+    assert named in outcome.error
+    assert outcome.out == ""
+    assert not list(tmp_path.iterdir())
