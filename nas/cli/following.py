@@ -11,13 +11,14 @@ from nas.cli.arguments import overrides
 from nas.tracking import read_summary
 from nas.tracking.summary import Summary
 
-_TAKEN = re.compile(r"(seed|space|data)=\w+|data\.(?!.*_target_)[\w.]+=.*")
+_TAKEN = re.compile(r"(seed|space|data)=\w+|data\.(?!.*(_target_|\$))[\w.]+=.*")
 
 
 def taken_over(arguments: Sequence[str]) -> list[str]:
     """The overrides of seed, space and data set of the search in `genotype=RUN_DIR` that the arguments leave open.
 
-    Nothing that names a class is taken over: a run directory may come from a stranger.
+    Nothing that names a class, or could spell one by interpolation, is taken over: a run directory may come from a
+    stranger.
     """
     given = {key: value for _, key, value in overrides(arguments)}
     own = {key.split(".")[0] for key in given}
@@ -25,11 +26,7 @@ def taken_over(arguments: Sequence[str]) -> list[str]:
     if "genotype" not in given or not os.path.isfile(recorded):
         return []
     found = [(key, f"{key}={value}") for _, key, value in overrides(_read(recorded))]
-    return [
-        word
-        for key, word in found
-        if _TAKEN.fullmatch(word) and "_target_" not in word and key.split(".")[0] not in own
-    ]
+    return [word for key, word in found if _TAKEN.fullmatch(word) and key.split(".")[0] not in own]
 
 
 def _read(path: Path) -> list[str]:

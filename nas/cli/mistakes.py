@@ -40,8 +40,8 @@ def find_mistakes(config_name: str, arguments: Sequence[str]) -> list[str]:
             good.append(word)
     if not wrong and (sweep or {"-h", "--help", "--hydra-help", "--cfg", "-c", "--info"} & {*arguments}):
         return []
-    words = [word for word in normalized(good) if next(overrides([word]), None)]
-    if any(key == "space" for word in {*arguments} - {*good} for _, key, _ in overrides([word])):
+    words = [word for word in normalized(good) if next(overrides([word]), None) or word.startswith("~")]
+    if any(key in ("space", "experiment") for word in {*arguments} - {*good} for _, key, _ in overrides([word])):
         words.append(f"space={options('space', arguments)[0]}")
     return wrong + _schema_mistakes(config_name, words, arguments)
 
@@ -85,7 +85,7 @@ def _unknown_options(word: str, arguments: Sequence[str]) -> list[str]:
     return [
         f"there is no {group} {option!r}; choose one of {', '.join(known)}{_meant(option, known)}"
         for option in chosen
-        if option not in known and option.isidentifier() and option != "null"
+        if option not in known and option.isidentifier()
     ]
 
 

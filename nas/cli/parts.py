@@ -84,8 +84,9 @@ def space_of(genotype: Genotype, part: dict[str, Any] | None) -> SearchSpace:
     A genotype may come from a stranger, so its settings are plain values and never name a class.
     """
     part = part or _shipped(genotype.space)
-    if "_target_" in str(genotype.settings):
-        raise ValueError("the settings of the genotype name a class (_target_), which settings never do")
+    for foreign in ("_target_", "${"):
+        if foreign in str(genotype.settings):
+            raise ValueError(f"the settings of the genotype hold {foreign!r}; they are plain values")
     if unknown := sorted(genotype.settings.keys() - part.keys()):
         raise ValueError(f"the genotype has settings that space {genotype.space!r} does not know: {', '.join(unknown)}")
     part = {**part, **genotype.settings}

@@ -61,6 +61,6 @@ def check_cutout(cutout: int, shape: tuple[int, int, int]) -> None:
     _, height, width = shape
     if not 0 <= cutout <= min(height, width):
         raise ValueError(
-            f"data.cutout {cutout} does not fit into images of {height}x{width}; "
+            f"trainer.cutout {cutout} does not fit into images of {height}x{width}; "
             f"choose 0 (none) to {min(height, width)}"
         )

@@ -73,6 +73,15 @@ def test_a_foreign_genotype_is_named_with_what_is_allowed(name: str, genotype: d
     refused(tmp_path, parts, "cost", "genotype=file.json")
 
 
+def test_a_genotype_does_not_read_the_environment(
+    genotype: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_SECRET", "swordfish")
+    (tmp_path / "file.json").write_text(json.dumps(set_to("operators", ["${oc.env:MY_SECRET}"])(genotype)))
+    outcome = call("cost", "genotype=file.json", cwd=tmp_path)
+    assert "swordfish" not in outcome.error + outcome.out
+
+
 @pytest.mark.parametrize(
     "data",
     [b"", b"{", b'{"format": "nas-genotype", "ver', bytes(range(256)), b"\x89PNG\r\n\x1a\n", b"[" * 5000, b"hello"],

@@ -100,6 +100,15 @@ def test_a_stranger_s_directory_names_no_config(search: Path, tmp_path: Path, wo
     assert traces.left == []
 
 
+def test_a_stranger_s_directory_cannot_spell_a_class_by_interpolation(search: Path, tmp_path: Path) -> None:
+    """`_tar` and `get_` meet when the config is resolved."""
+    spelt = '${oc.decode:"{_tar${data.root}: ' + traces.__name__ + '.leave}"}'
+    folder = stranger(search, tmp_path / "run", json.dumps(["data.root=get_", f"data.split='{spelt}'"]))
+    traces.left.clear()
+    call("retrain", f"genotype={folder}", *TINY, cwd=tmp_path)
+    assert traces.left == []
+
+
 @pytest.mark.parametrize("overrides", ["a: [", "\x00", "{}", "3", "- 3\n- {a: b}\n", "!!python/name:os.system ''\n"])
 def test_a_corrupt_record_of_overrides_is_no_traceback(search: Path, tmp_path: Path, overrides: str) -> None:
     folder = stranger(search, tmp_path / "run", overrides)

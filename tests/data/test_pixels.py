@@ -150,8 +150,8 @@ def test_the_images_are_copied_to_a_device_once() -> None:
             "trainer.batch_size 512 is larger than the split of 23 images; choose at most 23",
         ),
         ({"batch_size": 0}, "trainer.batch_size 0 is not a number of images; choose at least 1"),
-        ({"batch_size": 4, "cutout": -1}, "data.cutout -1 does not fit into images of 8x8; choose 0 (none) to 8"),
-        ({"batch_size": 4, "cutout": 9}, "data.cutout 9 does not fit into images of 8x8; choose 0 (none) to 8"),
+        ({"batch_size": 4, "cutout": -1}, "trainer.cutout -1 does not fit into images of 8x8; choose 0 (none) to 8"),
+        ({"batch_size": 4, "cutout": 9}, "trainer.cutout 9 does not fit into images of 8x8; choose 0 (none) to 8"),
         ({"batch_size": 4, "seed": -3}, "seed -3 is negative; choose 0 or more"),
     ],
 )
