@@ -16,7 +16,7 @@ from nas.cli.mistakes import Mistakes, find_mistakes, in_one_line
 Task = Callable[[DictConfig], None]
 
 FULL_ERROR = "NAS_FULL_ERROR"
-"""Set to 1, as a copy of what the user set HYDRA_FULL_ERROR to, tracebacks are shown."""
+"""Keeps what the user set HYDRA_FULL_ERROR to, for this process and those of a sweep: 1 shows tracebacks."""
 
 
 def run(

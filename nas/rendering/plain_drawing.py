@@ -16,7 +16,7 @@ from nas.rendering.palette import colour
 from nas.rendering.text import printable
 
 FONT, TITLE = FontProperties(size=9), FontProperties(size=10.5)
-MARGIN, HEADING = 12.0, 28.0
+MARGIN = 12.0
 ARROW = 7.0
 GREY, DARK, PALE = "#808080", "#505050", "#d0d0d0"
 Place = tuple[float, float]

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 
+import torch
 from torch import nn
 
 from search_spaces.operators.convolutions import conv_7x1_1x7, dilated_conv, separable_conv
@@ -36,5 +37,10 @@ OPERATORS: Mapping[str, Operator] = {
 
 
 def is_parameter_free(operator: Operator) -> bool:
-    """Whether the operator has nothing to learn where it keeps the image size."""
-    return not any(True for _ in operator(4, 1, EVALUATION).parameters())
+    """Whether the operator has nothing to learn where it keeps the image size.
+
+    The operator is built on the meta device, which draws no random numbers: a search that looks at its genotype goes on
+    as one that does not.
+    """
+    with torch.device("meta"):
+        return not any(True for _ in operator(4, 1, EVALUATION).parameters())

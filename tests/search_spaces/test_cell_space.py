@@ -147,3 +147,11 @@ def test_an_inherited_auxiliary_head_has_the_type_of_the_supernet() -> None:
     network = space.inherited(space.supernet(skeleton).double(), space.sample(torch.Generator()))
     logits = network.training_logits(torch.randn(2, 3, 16, 16, dtype=torch.float64))
     assert [one.dtype for one in logits] == [torch.float64, torch.float64]
+
+
+def test_looking_at_a_genotype_draws_no_random_numbers() -> None:
+    space = darts()
+    before = torch.get_rng_state()
+    space.statistics(PUBLISHED["DARTS_V2"])
+    space.graphs(PUBLISHED["DARTS_V2"])
+    assert torch.equal(torch.get_rng_state(), before)
