@@ -1,6 +1,6 @@
 """The one value that passes between alphas and supernet."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -32,6 +32,12 @@ class Mixture(Mapping[str, Tensor]):
 
     def __len__(self) -> int:
         return len(self.layout.choices)
+
+    def stacked(self, names: Sequence[str]) -> Tensor:
+        """The weights of choices that have equally many candidates, (names, candidates)."""
+        places = [self.layout.position(name) for name in names]
+        rows = {table: self.tables[table].unbind() for table in {table for table, _ in places}}
+        return torch.stack([rows[table][row] for table, row in places])
 
     def as_leaves(self) -> "Mixture":
         """The same values as leaves that ask for a gradient: dL/dm without the graph back to alphas."""

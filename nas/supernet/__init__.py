@@ -1,5 +1,25 @@
+from nas.supernet.channels_last import batch_norm, image, rows
+from nas.supernet.depthwise import Copies, depthwise_conv2d
+from nas.supernet.fan import Batched, Fan, Normalized, Outputs, Separate, Shared, edge_by_edge, weighted_sum
 from nas.supernet.mixed import MixedModule
 from nas.supernet.mixed_op import MixedOp
 from nas.supernet.partial_channels import PartialChannels
 
-__all__ = ["MixedModule", "MixedOp", "PartialChannels"]
+__all__ = [
+    "Batched",
+    "Copies",
+    "Fan",
+    "MixedModule",
+    "MixedOp",
+    "Normalized",
+    "Outputs",
+    "PartialChannels",
+    "Separate",
+    "Shared",
+    "batch_norm",
+    "depthwise_conv2d",
+    "edge_by_edge",
+    "image",
+    "rows",
+    "weighted_sum",
+]

@@ -14,7 +14,18 @@ from search_spaces.cells.backbone import CellBackbone, CellPlace
 from search_spaces.cells.decisions import KINDS, CellDecisions, Gene, from_genotype, to_genotype
 from search_spaces.cells.network import CellNetwork, DiscreteCell
 from search_spaces.cells.supernet import SearchCell, input_choice, op_choice
-from search_spaces.operators import EVALUATION, NONE, OPERATORS, SEARCH, Operator, is_parameter_free
+from search_spaces.operators import (
+    BATCHED_SEARCH,
+    EVALUATION,
+    NONE,
+    OPERATORS,
+    SEARCH,
+    Operator,
+    is_parameter_free,
+)
+
+BATCHED = "batched"
+EXECUTIONS = (BATCHED, "edge_by_edge")
 
 
 class CellSpace(SearchSpace):
@@ -24,6 +35,8 @@ class CellSpace(SearchSpace):
     with its best operator, `none` never. `partial_channels` k > 1 sends 1/k of the channels through the mixture and
     `edge_normalization` weighs the inputs of a node (PC-DARTS, Xu et al., 2020); the weight of an input then counts in
     derivation too. `extra_operators` are a user's own, by name; `operators` may then list them.
+
+    `execution` says how the supernet runs, `batched` or `edge_by_edge`: the same mathematics at another speed.
 
     Raises:
         ValueError: an unknown operator, no operator but `none`, or numbers that describe no cell.
@@ -39,6 +52,7 @@ class CellSpace(SearchSpace):
         partial_channels: int = 1,
         edge_normalization: bool = False,
         extra_operators: Mapping[str, Operator] | None = None,
+        execution: str = BATCHED,
     ) -> None:
         self.name = name
         self.operators = tuple(operators)
@@ -46,9 +60,13 @@ class CellSpace(SearchSpace):
         self.inputs_per_node = inputs_per_node
         self.partial_channels = partial_channels
         self.edge_normalization = edge_normalization
+        self.execution = execution
         self.catalogue = {**OPERATORS, **(extra_operators or {})}
         for operator in self.operators:
             self._operator(operator)
+        if execution not in EXECUTIONS:
+            raise ValueError(f"space.execution is {execution!r}; give {' or '.join(EXECUTIONS)}")
+        self._norm = BATCHED_SEARCH if execution == BATCHED else SEARCH
         for setting in ("num_nodes", "partial_channels"):
             if getattr(self, setting) < 1:
                 raise ValueError(f"space.{setting} is {getattr(self, setting)}; give at least 1")
@@ -76,7 +94,7 @@ class CellSpace(SearchSpace):
                 f"network.channels {channels} cannot be divided for space.partial_channels {k}; "
                 f"give a multiple of {k} that is at least {2 * k}"
             )
-        return CellBackbone(skeleton, dict.fromkeys(KINDS, self.num_nodes), self._search_cell, SEARCH)
+        return CellBackbone(skeleton, dict.fromkeys(KINDS, self.num_nodes), self._search_cell, self._norm)
 
     def derive(self, mixture: Mixture) -> Genotype:
         return self._genotype({kind: [self._best_genes(kind, node, mixture) for node in self.nodes] for kind in KINDS})
@@ -178,11 +196,18 @@ class CellSpace(SearchSpace):
     def _search_cell(self, place: CellPlace) -> SearchCell:
         def edge(source: int) -> MixedModule:
             channels, stride = place.channels // self.partial_channels, place.stride if source < 2 else 1
-            mixed = MixedOp({name: self.catalogue[name](channels, stride, SEARCH) for name in self.operators})
+            mixed = MixedOp({name: self.catalogue[name](channels, stride, self._norm) for name in self.operators})
             return PartialChannels(mixed, self.partial_channels) if self.partial_channels > 1 else mixed
 
         edges = {f"{source}-{node}": edge(source) for node in self.nodes for source in range(node)}
-        return SearchCell(place, edges, self.num_nodes, self.edge_normalization)
+        return SearchCell(
+            place,
+            edges,
+            self.num_nodes,
+            weigh_inputs=self.edge_normalization,
+            norm=self._norm,
+            batched=self.execution == BATCHED,
+        )
 
     def _best_genes(self, kind: str, node: int, mixture: Mixture) -> tuple[Gene, ...]:
         """Top inputs by the weight of their best operator, times their own weight where inputs are weighed."""

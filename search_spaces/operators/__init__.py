@@ -1,9 +1,10 @@
 from search_spaces.operators.catalogue import NONE, OPERATORS, Operator, is_parameter_free
-from search_spaces.operators.convolutions import relu_conv_norm
-from search_spaces.operators.normalization import EVALUATION, SEARCH, Normalization
+from search_spaces.operators.convolutions import ReluConvNorm
+from search_spaces.operators.normalization import BATCHED_SEARCH, EVALUATION, SEARCH, Normalization
 from search_spaces.operators.skip import FactorizedReduce
 
 __all__ = [
+    "BATCHED_SEARCH",
     "EVALUATION",
     "NONE",
     "OPERATORS",
@@ -11,6 +12,6 @@ __all__ = [
     "FactorizedReduce",
     "Normalization",
     "Operator",
+    "ReluConvNorm",
     "is_parameter_free",
-    "relu_conv_norm",
 ]

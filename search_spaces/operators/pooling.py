@@ -1,8 +1,23 @@
 """Pooling operators."""
 
-from torch import nn
+from collections.abc import Mapping
 
+from torch import Tensor, nn
+
+from nas.supernet import Fan, Shared, batch_norm
 from search_spaces.operators.normalization import Normalization
+
+
+class NormalizedPooling(nn.Sequential):
+    """A pooling layer and a norm."""
+
+    def __init__(self, pool: nn.Module, norm: nn.BatchNorm2d) -> None:
+        super().__init__(pool, norm)
+        self.eps = norm.eps
+
+    def batched(self, fan: Fan, parameters: Mapping[str, Tensor]) -> Shared:
+        """The sources pooled once."""
+        return Shared(batch_norm(self[0](fan.x), self.eps))
 
 
 def max_pool_3x3(channels: int, stride: int, norm: Normalization) -> nn.Module:
@@ -16,4 +31,4 @@ def avg_pool_3x3(channels: int, stride: int, norm: Normalization) -> nn.Module:
 
 
 def _pooling(pool: nn.Module, channels: int, norm: Normalization) -> nn.Module:
-    return nn.Sequential(pool, norm(channels)) if norm.after_pooling else pool
+    return NormalizedPooling(pool, norm(channels)) if norm.after_pooling else pool

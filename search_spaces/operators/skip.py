@@ -1,9 +1,12 @@
 """Operators that pass their input on, halve it or drop it."""
 
+from collections.abc import Mapping
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nas.supernet import Fan, Separate, Shared, batch_norm, image, rows
 from search_spaces.operators.normalization import Normalization
 
 
@@ -16,6 +19,17 @@ class Zero(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.zeros_like(x[:, :, :: self.stride, :: self.stride])
+
+    def batched(self, fan: Fan, parameters: Mapping[str, Tensor]) -> None:
+        """Nothing."""
+
+
+class Skip(nn.Identity):
+    """The identity."""
+
+    def batched(self, fan: Fan, parameters: Mapping[str, Tensor]) -> Shared:
+        """The sources."""
+        return Shared(fan.x)
 
 
 class FactorizedReduce(nn.Module):
@@ -37,12 +51,35 @@ class FactorizedReduce(nn.Module):
         self.norm = norm(out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = torch.relu(x)
-        height, width = x.shape[-2:]
-        shifted = F.pad(x, (0, width % 2, 0, height % 2))[:, :, 1:, 1:]
-        return self.norm(torch.cat([self.straight(x), self.shifted(shifted)], dim=1))
+        return self.norm(self.project(x))
+
+    def project(self, x: Tensor) -> Tensor:
+        """All but the norm."""
+        straight, shifted = _halves(torch.relu(x))
+        return torch.cat([self.straight(straight), self.shifted(shifted)], dim=1)
+
+    def batched(self, fan: Fan, parameters: Mapping[str, Tensor]) -> Separate:
+        """Both convolutions of a source for all targets at once, as more output channels."""
+        sources, targets = fan.sources, fan.targets
+
+        def project(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+            by_source = weight.view(targets, sources, *weight.shape[1:]).transpose(0, 1).flatten(0, 2)
+            y = F.conv2d(x, by_source, stride=2, groups=sources)
+            return y, rows(y).view(-1, sources, targets, weight.shape[1]).transpose(1, 2)
+
+        straight, shifted = _halves(fan.relu)
+        y, first = project(straight, parameters["straight.weight"])
+        _, second = project(shifted, parameters["shifted.weight"])
+        pixels = torch.cat([first, second], dim=3)
+        return Separate(batch_norm(image(pixels.flatten(1), len(y), *y.shape[2:]), self.norm.eps))
+
+
+def _halves(x: Tensor) -> tuple[Tensor, Tensor]:
+    """The image, and the image shifted by a pixel."""
+    height, width = x.shape[-2:]
+    return x, F.pad(x, (0, width % 2, 0, height % 2))[:, :, 1:, 1:]
 
 
 def skip_connect(channels: int, stride: int, norm: Normalization) -> nn.Module:
     """The identity, or a factorized reduction where the image is halved."""
-    return nn.Identity() if stride == 1 else FactorizedReduce(channels, channels, norm)
+    return Skip() if stride == 1 else FactorizedReduce(channels, channels, norm)

@@ -92,7 +92,7 @@ def test_drop_path_stands_behind_every_operator_but_the_identity(name: str) -> N
         for number, node in enumerate(cell.nodes, start=2):
             for (operator, source), module in zip(genotype.decisions[f"{kind}/{number}"], node.operators, strict=True):
                 if operator == "skip_connect" and (kind == "normal" or source > 1):
-                    assert type(module) is nn.Identity
+                    assert isinstance(module, nn.Identity)
                 else:
                     assert [isinstance(part, DropPath) for part in module] == [False, True]
     assert {module.probability for module in network.modules() if isinstance(module, DropPath)} == {0.0}

@@ -1,0 +1,129 @@
+"""Many edges at once: the edges that lead from a few sources to the same targets."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from nas.supernet.channels_last import rows
+from nas.supernet.depthwise import Copies
+from nas.supernet.normalized_sum import normalized_sum
+
+
+class Fan:
+    """The edges from S sources to T targets: what operators on all of them share, computed once.
+
+    `x` holds the sources, one after the other in its channels: (N, S * C, H, W), channels-last. Edges count by target
+    first: (0, 0), (0, 1), ..., the second number the source's.
+    """
+
+    def __init__(self, x: Tensor, sources: int, targets: int) -> None:
+        self.x = x
+        self.sources = sources
+        self.targets = targets
+
+    @cached_property
+    def relu(self) -> Tensor:
+        """ReLU of the sources, (N, S * C, H, W)."""
+        return torch.relu(self.x)
+
+    @cached_property
+    def relu_copies(self) -> Copies:
+        """ReLU of the sources, a copy for each target."""
+        return Copies(self.relu, self.targets)
+
+    def source(self, number: int) -> Tensor:
+        """One source, (N, C, H, W)."""
+        return self.x.chunk(self.sources, 1)[number]
+
+
+@dataclass(frozen=True)
+class Shared:
+    """An output that is the same for all targets, (N, S * C, H', W')."""
+
+    features: Tensor
+
+
+@dataclass(frozen=True)
+class Normalized:
+    """Outputs BN(W_e x_e): x of shape (N, T * S * K, H', W') and W of shape (T * S, C, K)."""
+
+    features: Tensor
+    weight: Tensor
+    eps: float
+
+
+@dataclass(frozen=True)
+class Separate:
+    """An output for each edge, (N, T * S * C, H', W')."""
+
+    features: Tensor
+
+
+Outputs = Shared | Normalized | Separate
+"""What an operator makes of a fan; None is nothing at all."""
+
+
+@runtime_checkable
+class Batched(Protocol):
+    """An operator that runs on all edges of a fan at once."""
+
+    def batched(self, fan: Fan, parameters: Mapping[str, Tensor]) -> Outputs | None:
+        """The operator on every edge; it must equal `forward` on each.
+
+        `parameters` are those of all edges, by their names in this module, stacked: (T * S, *shape). Everything else,
+        such as kernel sizes, is this module's, which stands for all edges.
+        """
+
+
+def edge_by_edge(fan: Fan, operators: Sequence[nn.Module]) -> Separate:
+    """The operators of a fan's edges one after the other: for those that have no batched form."""
+    outputs = [operator(fan.source(edge % fan.sources)) for edge, operator in enumerate(operators)]
+    return Separate(torch.cat(outputs, dim=1))
+
+
+def weighted_sum(
+    fan: Fan, outputs: Sequence[tuple[Outputs, Tensor]], previous: Tensor | None
+) -> tuple[Tensor, Tensor | None]:
+    """Adds up, for each target, the outputs of its edges times their weights, which have shape (T, S).
+
+    Returns (sums, shift): sums of shape (T, N * H' * W', C), and what is to be added to complete them, (T, C) or
+    nothing. `previous` are sums of the same targets to start from.
+    """
+    shared = [(o.features, w) for o, w in outputs if isinstance(o, Shared)]
+    separate = [(o.features, w) for o, w in outputs if isinstance(o, Separate)]
+    normalized: dict[tuple[int, float], list[tuple[Normalized, Tensor]]] = {}
+    for output, w in outputs:
+        if isinstance(output, Normalized):
+            normalized.setdefault((output.weight.shape[-1], output.eps), []).append((output, w))
+    sums, shift = previous, None
+    if shared:
+        sums = _add_shared(fan, shared, sums)
+    for features, w in separate:
+        pixels = rows(features).view(-1, fan.targets, fan.sources, features.shape[1] // w.numel())
+        weighted = (pixels * w[None, :, :, None]).sum(2).transpose(0, 1)
+        sums = weighted if sums is None else sums + weighted
+    for (_, eps), group in normalized.items():
+        first = group[0][0]
+        if sums is None:
+            count = first.features.numel() // first.features.shape[1]
+            sums = first.features.new_zeros(fan.targets, count, first.weight.shape[1])
+        weight = torch.stack([o.weight.view(*w.shape, *o.weight.shape[1:]) for o, w in group], 1).flatten(1, 2)
+        mixture = torch.stack([w for _, w in group], 1).flatten(1)
+        sums, constant = normalized_sum(sums, [o.features for o, _ in group], weight, mixture, eps)
+        shift = constant if shift is None else shift + constant
+    assert sums is not None
+    return sums, shift
+
+
+def _add_shared(fan: Fan, shared: Sequence[tuple[Tensor, Tensor]], sums: Tensor | None) -> Tensor:
+    """sums[t] + sum_s w[t, s] x[s] as one matrix product."""
+    count = shared[0][0].numel() // shared[0][0].shape[1]
+    features = torch.cat([rows(x).view(count, fan.sources, -1).transpose(0, 1) for x, _ in shared])
+    weights = torch.stack([w for _, w in shared], 1).flatten(1).to(features.dtype)
+    flat = features.flatten(1)
+    total = weights @ flat if sums is None else torch.addmm(sums.flatten(1).to(flat.dtype), weights, flat)
+    return total.view(fan.targets, count, -1)
