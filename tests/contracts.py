@@ -27,7 +27,7 @@ from torch.testing import assert_close
 from nas.architecture import ArchParameters, Choice, Genotype
 from nas.relaxation import Relaxation, Softmax
 from nas.space import DiscreteNetwork, SearchSpace, Skeleton
-from nas.supernet import MixedModule
+from nas.supernet import Batched, Fan, MixedModule, rows, weighted_sum
 from search_spaces.operators import EVALUATION, SEARCH, Operator
 
 EXACT = {"rtol": 1e-9, "atol": 1e-9}
@@ -262,6 +262,36 @@ class OperatorContract:
             for tensor in (x, *module.parameters()):
                 assert tensor.grad is not None
                 assert tensor.grad.isfinite().all()
+
+    @pytest.mark.parametrize(("sources", "targets"), [(1, 3), (2, 2)])
+    @pytest.mark.parametrize("size", [(6, 6), (5, 7)])
+    @pytest.mark.parametrize("stride", [1, 2])
+    def test_the_batched_form_is_the_operator_on_every_edge(
+        self, operator: Operator, stride: int, size: tuple[int, int], sources: int, targets: int
+    ) -> None:
+        torch.manual_seed(0)
+        edges = [operator(4, stride, SEARCH).double() for _ in range(targets * sources)]
+        first = edges[0]
+        if not isinstance(first, Batched):
+            pytest.skip("it has no batched form")
+        x = random_images(3, sources * 4, *size).contiguous(memory_format=torch.channels_last).requires_grad_()
+        weights = random_images(targets, sources, seed=1).requires_grad_()
+        parts = x.split(4, dim=1)
+        outputs = torch.stack([rows(edge(parts[number % sources])) for number, edge in enumerate(edges)])
+        wanted = (weights[:, :, None, None] * outputs.unflatten(0, (targets, sources))).sum(1)
+        stacked = zip(*(edge.parameters() for edge in edges), strict=True)
+        names = [name for name, _ in first.named_parameters()]
+        parameters = {name: torch.stack(every) for name, every in zip(names, stacked, strict=True)}
+        fan = Fan(x, sources, targets)
+        output = first.batched(fan, parameters)
+        if output is None:
+            assert not wanted.any()
+            return
+        found = weighted_sum(fan, [(output, weights)], None)
+        assert_close(found, wanted, **EXACT)
+        leaves, upstream = [x, weights, *nn.ModuleList(edges).parameters()], random_images(*wanted.shape, seed=2)
+        gradients = [torch.autograd.grad(y, leaves, upstream) for y in (found, wanted)]
+        assert_close(gradients[0], gradients[1], **EXACT)
 
 
 class MixedModuleContract:

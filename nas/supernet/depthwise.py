@@ -10,6 +10,11 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from nas.supernet.precision import autocast_dtype, without_autocast
+
+SPLIT_ON = {"cpu"}
+"""The devices on which the gradients of large and dilated kernels are computed in parts; elsewhere by PyTorch."""
+
 
 class Copies:
     """`count` copies of the channels of `x`, one after the other: (N, C, H, W) that counts as (N, count * C, H, W).
@@ -44,8 +49,7 @@ def depthwise_conv2d(source: Copies, weight: Tensor, *, stride: int = 1, dilatio
     - taps are taken three columns at a time, from copies of the rows that are shifted and lie below each other;
     - the phases of a dilated convolution lie side by side, zeros between them, and are convolved without dilation.
     """
-    if torch.is_autocast_enabled(weight.device.type):
-        dtype = torch.get_autocast_dtype(weight.device.type)
+    if (dtype := autocast_dtype(weight.device)) is not None:
         weight = weight.to(dtype)
         source = source if source.x.dtype == dtype else Copies(source.x.to(dtype), source.count)
     if stride == dilation == 2:
@@ -59,22 +63,23 @@ class _Depthwise(Function):
     def forward(
         ctx: Any, x: Tensor, weight: Tensor, repeated: Tensor, count: int, stride: int, dilation: int
     ) -> Tensor:
-        ctx.save_for_backward(x, weight)
+        ctx.save_for_backward(x, weight, *([] if x.device.type in SPLIT_ON else [repeated]))
         ctx.count, ctx.stride, ctx.dilation = count, stride, dilation
         padding = dilation * (weight.shape[-1] // 2)
-        with torch.autocast(x.device.type, enabled=False):
+        with without_autocast(x.device):
             return F.conv2d(repeated, weight, None, stride, padding, dilation, weight.shape[0])
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight = ctx.saved_tensors
+        x, weight, *repeated = ctx.saved_tensors
         need_x, need_weight = ctx.needs_input_grad[:2]
         gradient = gradient.contiguous(memory_format=torch.channels_last)
         stride, dilation, kernel = ctx.stride, ctx.dilation, weight.shape[-1]
         dx = dweight = None
-        if x.device.type != "cpu" or (dilation == 1 and kernel <= 3) or (dilation > 1 and stride > 1):
-            dx, dweight = _native(gradient, _repeat(x, ctx.count), weight, stride, dilation, need_x, need_weight)
+        if x.device.type not in SPLIT_ON or (dilation == 1 and kernel <= 3) or (dilation > 1 and stride > 1):
+            every = repeated[0] if repeated else _repeat(x, ctx.count)
+            dx, dweight = _native(gradient, every, weight, stride, dilation, need_x, need_weight)
         else:
             if need_weight:
                 dweight = _weight_gradient(x, ctx.count, gradient, kernel, stride, dilation)
@@ -106,16 +111,19 @@ def _weight_gradient(x: Tensor, count: int, gradient: Tensor, kernel: int, strid
     padding = kernel // 2
     if dilation > 1:
         x, gradient = _side_by_side(x, dilation, padding), _side_by_side(gradient, dilation, padding)
-    batch, channels, height, width = x.shape
+    batch, channels, height, _ = x.shape
     taps = min(kernel, 3)
     starts = [*range(0, kernel - 3, 3), kernel - taps]
     needed = (gradient.shape[3] - 1) * stride + taps  # columns that the output's columns read
     pixels, zero, parts = x.permute(0, 2, 3, 1), x.new_zeros(1), []
     for start in starts:
-        left, right = padding - start, needed - (padding - start) - width
-        parts += [zero.expand(batch, height, left, channels)] if left > 0 else []
-        parts += [pixels[:, :, max(0, -left) : width + min(right, 0)]]
-        parts += [zero.expand(batch, height, right, channels)] if right > 0 else []
+        first = start - padding  # the column under the first tap
+        within = pixels[:, :, max(first, 0) : max(first + needed, 0)]
+        left = min(max(-first, 0), needed)
+        right = needed - left - within.shape[2]
+        parts += [zero.expand(batch, height, left, channels)] if left else []
+        parts += [within]
+        parts += [zero.expand(batch, height, right, channels)] if right else []
     shifts = len(starts)
     below = torch.cat(parts, 2).reshape(batch, height * shifts, needed, channels).permute(0, 3, 1, 2)
     _, dweight, _ = torch.ops.aten.convolution_backward(

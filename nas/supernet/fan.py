@@ -1,6 +1,6 @@
 """Many edges at once: the edges that lead from a few sources to the same targets."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol, runtime_checkable
@@ -24,6 +24,7 @@ class Fan:
         self.x = x
         self.sources = sources
         self.targets = targets
+        self._widened: dict[int, Fan] = {}
 
     @cached_property
     def relu(self) -> Tensor:
@@ -34,6 +35,15 @@ class Fan:
     def relu_copies(self) -> Copies:
         """ReLU of the sources, a copy for each target."""
         return Copies(self.relu, self.targets)
+
+    def widened(self, operators: int) -> "Fan":
+        """The fan that several operators make when each counts as more targets: (T, operators) in the place of T."""
+        if operators == 1:
+            return self
+        if operators not in self._widened:
+            self._widened[operators] = wide = Fan(self.x, self.sources, self.targets * operators)
+            wide.relu = self.relu
+        return self._widened[operators]
 
     def source(self, number: int) -> Tensor:
         """One source, (N, C, H, W)."""
@@ -69,7 +79,13 @@ Outputs = Shared | Normalized | Separate
 
 @runtime_checkable
 class Batched(Protocol):
-    """An operator that runs on all edges of a fan at once."""
+    """An operator that runs on all edges of a fan at once.
+
+    Operators of one `family` differ in nothing but the size of their kernels: they run as one, the smaller kernels
+    padded with zeros, in fewer and larger steps. `None` is no family.
+    """
+
+    family: Hashable
 
     def batched(self, fan: Fan, parameters: Mapping[str, Tensor]) -> Outputs | None:
         """The operator on every edge; it must equal `forward` on each.
@@ -79,44 +95,55 @@ class Batched(Protocol):
         """
 
 
+def batched_form(operator: nn.Module) -> Batched | None:
+    """The operator, if it offers a batched form of its own `forward`.
+
+    That is not so where a subclass has another `forward`, or where the operator says by `intact` that its layers are
+    not, or no longer, those that the batched form stands for.
+    """
+    if not isinstance(operator, Batched) or not getattr(operator, "intact", True):
+        return None
+    offered, defined = (
+        next(place for place, kind in enumerate(type(operator).__mro__) if name in vars(kind))
+        for name in ("batched", "forward")
+    )
+    return operator if offered <= defined else None
+
+
 def edge_by_edge(fan: Fan, operators: Sequence[nn.Module]) -> Separate:
     """The operators of a fan's edges one after the other: for those that have no batched form."""
     outputs = [operator(fan.source(edge % fan.sources)) for edge, operator in enumerate(operators)]
     return Separate(torch.cat(outputs, dim=1))
 
 
-def weighted_sum(
-    fan: Fan, outputs: Sequence[tuple[Outputs, Tensor]], previous: Tensor | None
-) -> tuple[Tensor, Tensor | None]:
-    """Adds up, for each target, the outputs of its edges times their weights, which have shape (T, S).
+def weighted_sum(fan: Fan, outputs: Sequence[tuple[Outputs, Tensor]], previous: Tensor | None) -> Tensor:
+    """Adds up, for each target, the outputs of its edges times their weights, (T, N * H' * W', C).
 
-    Returns (sums, shift): sums of shape (T, N * H' * W', C), and what is to be added to complete them, (T, C) or
-    nothing. `previous` are sums of the same targets to start from.
+    The weights of an output have shape (T, S); those of one for several operators (T, O * S). `previous` are sums of
+    the same targets to start from.
     """
     shared = [(o.features, w) for o, w in outputs if isinstance(o, Shared)]
     separate = [(o.features, w) for o, w in outputs if isinstance(o, Separate)]
-    normalized: dict[tuple[int, float], list[tuple[Normalized, Tensor]]] = {}
+    normalized: dict[tuple[int, int, float], list[tuple[Normalized, Tensor]]] = {}
     for output, w in outputs:
         if isinstance(output, Normalized):
-            normalized.setdefault((output.weight.shape[-1], output.eps), []).append((output, w))
-    sums, shift = previous, None
+            normalized.setdefault((w.shape[1], output.weight.shape[-1], output.eps), []).append((output, w))
+    sums = previous
     if shared:
         sums = _add_shared(fan, shared, sums)
-    for features, w in separate:
-        pixels = rows(features).view(-1, fan.targets, fan.sources, features.shape[1] // w.numel())
+    for x, w in separate:
+        pixels = rows(x).view(-1, *w.shape, x.shape[1] // w.numel())
         weighted = (pixels * w[None, :, :, None]).sum(2).transpose(0, 1)
         sums = weighted if sums is None else sums + weighted
-    for (_, eps), group in normalized.items():
+    for (_, _, eps), group in normalized.items():
         first = group[0][0]
         if sums is None:
             count = first.features.numel() // first.features.shape[1]
             sums = first.features.new_zeros(fan.targets, count, first.weight.shape[1])
-        weight = torch.stack([o.weight.view(*w.shape, *o.weight.shape[1:]) for o, w in group], 1).flatten(1, 2)
-        mixture = torch.stack([w for _, w in group], 1).flatten(1)
-        sums, constant = normalized_sum(sums, [o.features for o, _ in group], weight, mixture, eps)
-        shift = constant if shift is None else shift + constant
+        features, weights = [o.features for o, _ in group], [o.weight for o, _ in group]
+        sums = normalized_sum(sums, features, weights, [w for _, w in group], eps)
     assert sums is not None
-    return sums, shift
+    return sums
 
 
 def _add_shared(fan: Fan, shared: Sequence[tuple[Tensor, Tensor]], sums: Tensor | None) -> Tensor:

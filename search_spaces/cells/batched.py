@@ -2,17 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nas.supernet import (
-    Batched,
     Fan,
     MixedModule,
     Outputs,
     PartialChannels,
+    batched_form,
     edge_by_edge,
     image,
     rows,
@@ -42,7 +43,7 @@ class Stage:
 
 
 class BatchedEdges:
-    """All edges of a cell, stage by stage: each operator runs once a stage, on all edges of it.
+    """All edges of a cell, stage by stage: each family of operators runs once a stage, on all edges of it.
 
     An operator that offers no batched form runs edge by edge among the others. The sums of all nodes to come are kept
     together; the next stage starts when the first of them is complete.
@@ -55,10 +56,22 @@ class BatchedEdges:
         self.order = [edge for stage in self.stages for edge in stage.edges]
         mixed = [[edges[f"{source}-{target}"] for source, target in stage.edges] for stage in self.stages]
         self.k = mixed[0][0].k if isinstance(mixed[0][0], PartialChannels) else 1
-        self.operators = [
-            _StackedOperator([[module.select(candidate) for module in map(_within, stage)] for stage in mixed])
-            for candidate in mixed[0][0].candidates
+        self.families = _families(
+            [
+                [[module.select(candidate) for module in map(_within, stage)] for stage in mixed]
+                for candidate in mixed[0][0].candidates
+            ],
+            self.stages,
+        )
+        candidates, edge = len(mixed[0][0].candidates), iter(range(len(self.order)))
+        grids = [[[next(edge) for _ in stage.sources] for _ in stage.targets] for stage in self.stages]
+        pieces = [
+            [number * candidates + member for target in grid for member in family.members for number in target]
+            for grid in grids
+            for family in self.families
         ]
+        self.places = [place for piece in pieces for place in piece]  # in (edges, candidates), flat
+        self.sizes = [len(piece) for piece in pieces]
 
     def __call__(self, inputs: Sequence[Tensor], weights: Tensor, input_weights: Tensor | None) -> list[Tensor]:
         """The nodes of the cell, (N, C, H', W') each.
@@ -66,71 +79,150 @@ class BatchedEdges:
         `weights` has shape (edges, candidates) and `input_weights`, where inputs are weighed, (edges,); both are in
         the order of `order`.
         """
-        sizes = [len(stage.edges) for stage in self.stages]
-        through = weights.new_ones(len(weights)) if input_weights is None else input_weights
+        past = self._past(weights, input_weights)
         if input_weights is not None:
             weights = weights * input_weights[:, None]
-        stacked = [operator.parameters() for operator in self.operators]
+        stacked = [family.parameters() for family in self.families]
+        mixed = self._weights(weights)
         nodes: list[Tensor] = []
-        sums = shift = bypass = None
-        for number, (stage, w, u) in enumerate(
-            zip(self.stages, weights.split(sizes), through.split(sizes), strict=True)
-        ):
+        sums = bypass = None
+        for number, stage in enumerate(self.stages):
             targets, sources = stage.grid
             x = inputs if number == 0 else nodes[-1:]
             parts = [_split(source, self.k) for source in x]
             fan = Fan(_joined([part for part, _ in parts]), sources, targets)
             outputs = [
-                (output, weight.view(stage.grid))
-                for operator, parameters, weight in zip(self.operators, stacked, w.unbind(1), strict=True)
-                if (output := operator(number, fan, parameters[number])) is not None
+                (output, w)
+                for family, parameters, w in zip(self.families, stacked, mixed[number], strict=True)
+                if (output := family(number, fan, parameters[number])) is not None
             ]
-            sums, constant = weighted_sum(fan, outputs, sums)
-            if constant is not None:
-                shift = constant if shift is None else shift + constant
+            sums = weighted_sum(fan, outputs, sums)
             batch, _, *size = outputs[0][0].features.shape
             if self.k > 1:
-                bypass = _add_bypass([rest for _, rest in parts if rest is not None], u.view(stage.grid), size, bypass)
+                bypass = _add_bypass([rest for _, rest in parts if rest is not None], past[number], size, bypass)
             node, sums = _first(sums)
-            if shift is not None:
-                constant, shift = _first(shift)
-                node = node + constant.to(node.dtype)
             if bypass is not None:
                 rest, bypass = _first(bypass)
                 node = _shuffled(node, rest, self.k)
             nodes.append(image(node, batch, *size))
         return nodes
 
+    def _past(self, weights: Tensor, input_weights: Tensor | None) -> list[Tensor]:
+        """For each stage the weights of what bypasses the mixture, (T, S): those of the inputs, or ones."""
+        if self.k == 1:
+            return []
+        each = weights.new_ones(len(self.order)) if input_weights is None else input_weights
+        parts = each.split([len(stage.edges) for stage in self.stages])
+        return [part.view(stage.grid) for part, stage in zip(parts, self.stages, strict=True)]
 
-class _StackedOperator:
-    """One candidate on all edges of a cell. `modules[i]` are those of stage i; stages of equal parameters are stacked
-    together."""
+    def _weights(self, weights: Tensor) -> list[list[Tensor]]:
+        """For each stage and family the weights of its outputs, (T, members * S)."""
+        single = weights.flatten().unbind()
+        parts = iter(torch.stack([single[place] for place in self.places]).split(self.sizes))
+        return [[next(parts).view(len(stage.targets), -1) for _ in self.families] for stage in self.stages]
 
-    def __init__(self, modules: Sequence[Sequence[nn.Module]]) -> None:
-        self.modules = modules
-        self.batched = [isinstance(stage[0], Batched) for stage in modules]
-        self.groups: dict[tuple[tuple[str, torch.Size], ...], list[int]] = {}
-        for number, stage in enumerate(modules):
-            if self.batched[number]:
+
+class _Family:
+    """Candidates that run as one on all edges of a cell, their parameters stacked.
+
+    `members` are their numbers among all candidates, `modules[i][j]` the modules of member i on the edges of stage j.
+    """
+
+    def __init__(
+        self, members: Sequence[int], modules: Sequence[Sequence[Sequence[nn.Module]]], stages: Sequence[Stage]
+    ):
+        self.members = members
+        self.modules = max(modules, key=lambda member: sum(p.numel() for p in member[0][0].parameters()))
+        self.stages = stages
+        alike: dict[object, list[int]] = {}
+        for number, stage in enumerate(self.modules):
+            if batched_form(stage[0]) is not None:
                 shapes = tuple((name, parameter.shape) for name, parameter in stage[0].named_parameters())
-                self.groups.setdefault(shapes, []).append(number)
+                alike.setdefault(shapes, []).append(number)
+        self.stacks = [
+            _Stack(
+                name, parameter.shape, [[member[number] for number in numbers] for member in modules], numbers, stages
+            )
+            for numbers in alike.values()
+            for name, parameter in self.modules[numbers[0]][0].named_parameters()
+        ]
 
     def parameters(self) -> list[dict[str, Tensor]]:
-        """For each stage the parameters of its edges by name, (edges, *shape)."""
-        stacked: list[dict[str, Tensor]] = [{} for _ in self.modules]
-        for shapes, numbers in self.groups.items():
-            sizes = [len(self.modules[number]) for number in numbers]
-            for name, _ in shapes:
-                path, _, attribute = name.rpartition(".")
-                owners = [module.get_submodule(path) for number in numbers for module in self.modules[number]]
-                every = torch.stack([getattr(owner, attribute) for owner in owners])
-                for number, part in zip(numbers, every.split(sizes), strict=True):
-                    stacked[number][name] = part
+        """For each stage the parameters of its edges by name, (T * members * S, *shape)."""
+        stacked: list[dict[str, Tensor]] = [{} for _ in self.stages]
+        for stack in self.stacks:
+            for number, parameter in zip(stack.numbers, stack(), strict=True):
+                stacked[number][stack.name] = parameter
         return stacked
 
     def __call__(self, number: int, fan: Fan, parameters: Mapping[str, Tensor]) -> Outputs | None:
-        first = self.modules[number][0]
-        return first.batched(fan, parameters) if isinstance(first, Batched) else edge_by_edge(fan, self.modules[number])
+        stage = self.modules[number]
+        form = batched_form(stage[0])
+        if form is None:
+            return edge_by_edge(fan, stage)
+        return form.batched(fan.widened(len(self.members)), parameters)
+
+
+class _Stack:
+    """One parameter of all edges of some stages: of each target, for each member, of each source."""
+
+    def __init__(
+        self,
+        name: str,
+        shape: torch.Size,
+        modules: Sequence[Sequence[Sequence[nn.Module]]],
+        numbers: Sequence[int],
+        stages: Sequence[Stage],
+    ) -> None:
+        self.name = name
+        self.numbers = numbers
+        path, _, self.attribute = name.rpartition(".")
+        owners = [[module.get_submodule(path) for stage in member for module in stage] for member in modules]
+        self.by_target = [len(stages[number].sources) for number in numbers for _ in stages[number].targets]
+        self.by_stage = [len(modules) * len(stages[number].edges) for number in numbers]
+        paddings = [_centered(getattr(member[0], self.attribute).shape, shape) for member in owners]
+        if any(paddings):
+            self.owners, self.paddings = owners, paddings
+        else:  # one list in the final order
+            self.owners, self.paddings = [_interleaved(owners, self.by_target)], [()]
+
+    def __call__(self) -> Sequence[Tensor]:
+        stacked = []
+        for owners, padding in zip(self.owners, self.paddings, strict=True):
+            stack = torch.stack([getattr(owner, self.attribute) for owner in owners])
+            stacked.append(F.pad(stack, padding) if padding else stack)
+        return _in_turns(stacked, self.by_target).split(self.by_stage)
+
+
+def _families(candidates: Sequence[Sequence[Sequence[nn.Module]]], stages: Sequence[Stage]) -> list[_Family]:
+    """Candidates grouped by family; those without one by themselves."""
+    groups: dict[object, list[int]] = {}
+    for number, modules in enumerate(candidates):
+        forms = [batched_form(stage[0]) for stage in modules]
+        families = tuple(None if form is None else form.family for form in forms)
+        groups.setdefault(number if None in families else families, []).append(number)
+    return [_Family(members, [candidates[number] for number in members], stages) for members in groups.values()]
+
+
+def _centered(shape: torch.Size, larger: torch.Size) -> tuple[int, ...]:
+    """The padding of both image dimensions that leaves a kernel in the middle of a larger one; nothing if equal."""
+    if shape == larger:
+        return ()
+    height, width = ((large - small) // 2 for small, large in zip(shape[-2:], larger[-2:], strict=True))
+    return width, width, height, height
+
+
+def _in_turns(tensors: Sequence[Tensor], sizes: Sequence[int]) -> Tensor:
+    """The first `sizes[0]` rows of each tensor, then the next `sizes[1]` of each, ..."""
+    if len(tensors) == 1:
+        return tensors[0]
+    return torch.cat([part for parts in zip(*(t.split(sizes) for t in tensors), strict=True) for part in parts])
+
+
+def _interleaved(members: Sequence[Sequence[nn.Module]], sizes: Sequence[int]) -> list[nn.Module]:
+    """The first `sizes[0]` of each member, then the next `sizes[1]` of each, ..."""
+    ends = list(accumulate(sizes))
+    return [module for end, size in zip(ends, sizes, strict=True) for m in members for module in m[end - size : end]]
 
 
 def _within(module: MixedModule) -> MixedModule:

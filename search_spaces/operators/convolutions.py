@@ -32,9 +32,18 @@ class DepthwiseSeparable(nn.Sequential):
                 normalized := norm(channels),
             ]
         super().__init__(*layers)
+        self.eps = normalized.eps
+        self.family = (type(self), repeats, stride, dilation, self.eps)
         self.stride = stride
         self.dilation = dilation
-        self.eps = normalized.eps
+        self._layers = [type(layer) for layer in layers]
+
+    @property
+    def intact(self) -> bool:
+        """Whether the layers are those it was built with, and the norms have neither parameters nor memory."""
+        norms = [layer for layer in self if isinstance(layer, nn.BatchNorm2d)]
+        plain = not any(norm.affine or norm.track_running_stats or norm.eps != self.eps for norm in norms)
+        return plain and [type(layer) for layer in self] == self._layers
 
     def batched(self, fan: Fan, parameters: Mapping[str, Tensor]) -> Normalized:
         """All layers but the last pointwise one, which the sum over edges takes up."""

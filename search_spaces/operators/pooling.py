@@ -11,9 +11,18 @@ from search_spaces.operators.normalization import Normalization
 class NormalizedPooling(nn.Sequential):
     """A pooling layer and a norm."""
 
+    family = None
+
     def __init__(self, pool: nn.Module, norm: nn.BatchNorm2d) -> None:
         super().__init__(pool, norm)
         self.eps = norm.eps
+
+    @property
+    def intact(self) -> bool:
+        """Whether it is a pooling layer and a norm without parameters and memory, and nothing else."""
+        norm = self[-1]
+        plain = isinstance(norm, nn.BatchNorm2d) and not (norm.affine or norm.track_running_stats)
+        return len(self) == 2 and plain
 
     def batched(self, fan: Fan, parameters: Mapping[str, Tensor]) -> Shared:
         """The sources pooled once."""

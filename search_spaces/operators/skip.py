@@ -13,6 +13,8 @@ from search_spaces.operators.normalization import Normalization
 class Zero(nn.Module):
     """The `none` operator: zeros of the output's shape."""
 
+    family = None
+
     def __init__(self, stride: int) -> None:
         super().__init__()
         self.stride = stride
@@ -26,6 +28,8 @@ class Zero(nn.Module):
 
 class Skip(nn.Identity):
     """The identity."""
+
+    family = None
 
     def batched(self, fan: Fan, parameters: Mapping[str, Tensor]) -> Shared:
         """The sources."""
@@ -41,6 +45,8 @@ class FactorizedReduce(nn.Module):
         ValueError: fewer than two output channels, one for each convolution.
     """
 
+    family = None
+
     def __init__(self, in_channels: int, out_channels: int, norm: Normalization) -> None:
         super().__init__()
         if out_channels < 2:
@@ -49,6 +55,11 @@ class FactorizedReduce(nn.Module):
         self.straight = nn.Conv2d(in_channels, out_channels - shifted, 1, stride=2, bias=False)
         self.shifted = nn.Conv2d(in_channels, shifted, 1, stride=2, bias=False)
         self.norm = norm(out_channels)
+
+    @property
+    def intact(self) -> bool:
+        """Whether the norm has neither parameters nor memory."""
+        return not (self.norm.affine or self.norm.track_running_stats)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.norm(self.project(x))

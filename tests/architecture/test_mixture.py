@@ -73,3 +73,19 @@ def test_a_selection_of_what_is_not_there() -> None:
         selection(layout(), {"a": ("pool",)})
     with pytest.raises(ValueError, match=r"^there is no choice 'z'"):
         selection(layout(), {"z": ("conv",)})
+
+
+def test_stacked_weights_are_those_of_the_named_choices_in_their_order() -> None:
+    ops = ("none", "skip", "conv")
+    choices = [Choice("a", ops, "ops"), Choice("inputs", (0, 1)), Choice("b", ops, "ops"), Choice("width", (8, 16, 32))]
+    given = {"ops": torch.arange(6.0).reshape(2, 3), "inputs": torch.zeros(1, 2), "width": torch.full((1, 3), 9.0)}
+    mixture = Mixture(ChoiceTables(choices), given).as_leaves()
+    stacked = mixture.stacked(["b", "width", "a", "b"])
+    assert stacked.tolist() == [[3.0, 4.0, 5.0], [9.0, 9.0, 9.0], [0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]
+    assert torch.equal(mixture.stacked(["inputs"])[0], mixture["inputs"])
+    stacked.backward(torch.arange(12.0).reshape(4, 3))
+    assert mixture.tables["ops"].grad.tolist() == [[6.0, 7.0, 8.0], [0.0 + 9.0, 1.0 + 10.0, 2.0 + 11.0]]
+    assert mixture.tables["width"].grad.tolist() == [[3.0, 4.0, 5.0]]
+    assert mixture.tables["inputs"].grad is None
+    with pytest.raises(ValueError, match=r"^there is no choice 'z'"):
+        mixture.stacked(["a", "z"])
