@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.space import Skeleton
-from search_spaces.operators import FactorizedReduce, Normalization, ReluConvNorm
+from search_spaces.operators import FactorizedReduce, Normalization, relu_conv_norm
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class CellPlace:
     def preprocessing(self, norm: Normalization) -> nn.ModuleList:
         """What brings both inputs to the cell's width and to one image size."""
         first, second = self.in_channels
-        reduce_or_conv = FactorizedReduce if self.after_reduction else ReluConvNorm
-        return nn.ModuleList([reduce_or_conv(first, self.channels, norm), ReluConvNorm(second, self.channels, norm)])
+        reduce_or_conv = FactorizedReduce if self.after_reduction else relu_conv_norm
+        return nn.ModuleList([reduce_or_conv(first, self.channels, norm), relu_conv_norm(second, self.channels, norm)])
 
 
 class Stem(nn.Module):

@@ -1,5 +1,5 @@
 from search_spaces.operators.catalogue import NONE, OPERATORS, Operator, is_parameter_free
-from search_spaces.operators.convolutions import ReluConvNorm
+from search_spaces.operators.convolutions import relu_conv_norm
 from search_spaces.operators.normalization import BATCHED_SEARCH, EVALUATION, SEARCH, Normalization
 from search_spaces.operators.skip import FactorizedReduce
 
@@ -12,6 +12,6 @@ __all__ = [
     "FactorizedReduce",
     "Normalization",
     "Operator",
-    "ReluConvNorm",
     "is_parameter_free",
+    "relu_conv_norm",
 ]

@@ -6,14 +6,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nas.supernet import Copies, Fan, Normalized, batch_norm, depthwise_conv2d
-from search_spaces.operators.normalization import Normalization
+from search_spaces.operators.normalization import Normalization, is_plain
 
 
-class ReluConvNorm(nn.Sequential):
+def relu_conv_norm(in_channels: int, out_channels: int, norm: Normalization) -> nn.Module:
     """ReLU, 1x1 convolution, norm: what a cell applies to its inputs."""
-
-    def __init__(self, in_channels: int, out_channels: int, norm: Normalization) -> None:
-        super().__init__(nn.ReLU(), nn.Conv2d(in_channels, out_channels, 1, bias=False), norm(out_channels))
+    return nn.Sequential(nn.ReLU(), nn.Conv2d(in_channels, out_channels, 1, bias=False), norm(out_channels))
 
 
 class DepthwiseSeparable(nn.Sequential):
@@ -42,7 +40,7 @@ class DepthwiseSeparable(nn.Sequential):
     def intact(self) -> bool:
         """Whether the layers are those it was built with, and the norms have neither parameters nor memory."""
         norms = [layer for layer in self if isinstance(layer, nn.BatchNorm2d)]
-        plain = not any(norm.affine or norm.track_running_stats or norm.eps != self.eps for norm in norms)
+        plain = all(is_plain(norm) and norm.eps == self.eps for norm in norms)
         return plain and [type(layer) for layer in self] == self._layers
 
     def batched(self, fan: Fan, parameters: Mapping[str, Tensor]) -> Normalized:

@@ -35,6 +35,11 @@ class _BatchNormOnRows(nn.BatchNorm2d):
         return batch_norm(x, self.eps)
 
 
+def is_plain(layer: nn.Module) -> bool:
+    """Whether it is a batch norm with neither parameters nor memory."""
+    return isinstance(layer, nn.BatchNorm2d) and not (layer.affine or layer.track_running_stats)
+
+
 SEARCH = Normalization(affine=False, running=False, after_pooling=True)
 BATCHED_SEARCH = replace(SEARCH, on_rows=True)
 EVALUATION = Normalization(affine=True, running=True, after_pooling=False)

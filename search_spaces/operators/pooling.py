@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from nas.supernet import Fan, Shared, batch_norm
-from search_spaces.operators.normalization import Normalization
+from search_spaces.operators.normalization import Normalization, is_plain
 
 
 class NormalizedPooling(nn.Sequential):
@@ -20,9 +20,7 @@ class NormalizedPooling(nn.Sequential):
     @property
     def intact(self) -> bool:
         """Whether it is a pooling layer and a norm without parameters and memory, and nothing else."""
-        norm = self[-1]
-        plain = isinstance(norm, nn.BatchNorm2d) and not (norm.affine or norm.track_running_stats)
-        return len(self) == 2 and plain
+        return len(self) == 2 and is_plain(self[-1])
 
     def batched(self, fan: Fan, parameters: Mapping[str, Tensor]) -> Shared:
         """The sources pooled once."""

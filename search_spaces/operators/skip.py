@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nas.supernet import Fan, Separate, Shared, batch_norm, image, rows
-from search_spaces.operators.normalization import Normalization
+from search_spaces.operators.normalization import Normalization, is_plain
 
 
 class Zero(nn.Module):
@@ -59,15 +59,11 @@ class FactorizedReduce(nn.Module):
     @property
     def intact(self) -> bool:
         """Whether the norm has neither parameters nor memory."""
-        return not (self.norm.affine or self.norm.track_running_stats)
+        return is_plain(self.norm)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.norm(self.project(x))
-
-    def project(self, x: Tensor) -> Tensor:
-        """All but the norm."""
         straight, shifted = _halves(torch.relu(x))
-        return torch.cat([self.straight(straight), self.shifted(shifted)], dim=1)
+        return self.norm(torch.cat([self.straight(straight), self.shifted(shifted)], dim=1))
 
     def batched(self, fan: Fan, parameters: Mapping[str, Tensor]) -> Separate:
         """Both convolutions of a source for all targets at once, as more output channels."""

@@ -14,8 +14,8 @@ from search_spaces.operators import (
     FactorizedReduce,
     Normalization,
     Operator,
-    ReluConvNorm,
     is_parameter_free,
+    relu_conv_norm,
 )
 from tests.contracts import EXACT, OperatorContract, random_images
 from tests.search_spaces import slow
@@ -128,8 +128,8 @@ def test_a_factorized_reduction_needs_two_outputs() -> None:
 
 
 @FORMS
-def test_ReluConvNorm(norm: Normalization) -> None:
-    module, x = built(ReluConvNorm, 3, 5, norm), random_images(3, 3, 4, 4)
+def test_relu_conv_norm(norm: Normalization) -> None:
+    module, x = built(relu_conv_norm, 3, 5, norm), random_images(3, 3, 4, 4)
     y = torch.einsum("nihw,oi->nohw", x.clamp(min=0), slow.weights_of(module)[0][:, :, 0, 0])
     assert_close(module(x), slow.batch_norm(y, slow.norms_of(module)[0]), **EXACT)
 
