@@ -22,7 +22,7 @@ from nas.cli.search_log import SearchLog
 from nas.cli.settings import Search
 from nas.costs import Cost, count
 from nas.data import DataSource
-from nas.optimization import SearchMethod, SearchProcess
+from nas.optimization import CompilationError, SearchMethod, SearchProcess
 from nas.space import SearchSpace, Skeleton
 from nas.tracking import Summary, device_words, write_summary
 from nas.tracking.tensorboard import Setting
@@ -48,11 +48,12 @@ def search(config: DictConfig) -> None:
     parts = _parts(settings)
     title = f"{parts.space.name} {settings.method['name']}"
     with SearchLog(folder, parts.space) as log:
+        ahead = _compiled(parts.process) if settings.compile else {}
         with progress(title, parts.steps) as (step, show), last_good_state_named(folder):
             for record in parts.process.epochs(step):
                 log.epoch(record, parts.process)
                 show(f"epoch {record.epoch} valid accuracy {record.valid_accuracy:.3f}")
-        summary = _summary(settings, parts, record, time.perf_counter() - start)
+        summary = _summary(settings, parts, record, ahead, time.perf_counter() - start)
         log.finish(record, _hparams(settings), summary.metrics)
     write_summary(folder, summary)
     print(_result(summary, folder))
@@ -74,7 +75,20 @@ def _parts(settings: Search) -> Parts:
     return Parts(space, skeleton, process, halves[0].shape, device, recipe.epochs * train.steps)
 
 
-def _summary(settings: Search, parts: Parts, record: EpochRecord, seconds: float) -> Summary:
+def _compiled(process: SearchProcess) -> dict[str, float]:
+    """The seconds that compiling took, as a metric; none where it failed and the search runs as it is."""
+    try:
+        seconds = process.compile()
+    except CompilationError as error:
+        print(f"warning: compile=true failed, so the search runs without it: {error}", file=sys.stderr)
+        return {}
+    print(f"compiled the supernet in {seconds:.0f} s", flush=True)
+    return {"compile_seconds": seconds}
+
+
+def _summary(
+    settings: Search, parts: Parts, record: EpochRecord, ahead: Mapping[str, float], seconds: float
+) -> Summary:
     cost = _cost(parts, record)
     return Summary(
         command="search",
@@ -90,6 +104,7 @@ def _summary(settings: Search, parts: Parts, record: EpochRecord, seconds: float
             "train_accuracy": record.train_accuracy,
             "valid_loss": record.valid_loss,
             "valid_accuracy": record.valid_accuracy,
+            **ahead,
         },
         epochs=record.epoch + 1,
         device=device_words(parts.device),

@@ -19,6 +19,7 @@ from experiments.speed.workload import (
     plain_forward_backward,
     step,
 )
+from nas.optimization.compilation import first_line
 
 COUNTED_BATCH = 4
 
@@ -134,12 +135,6 @@ def count(subject: Subject, device: torch.device) -> Iterator[Count]:
         kernels = _counted(plain_forward_backward(search, subject, COUNTED_BATCH, device))
         label = "as on a GPU" if device == META else "as on this device"
         yield Count(subject.space, name, label, dict(kernels.counts), dict(kernels.traffic))
-
-
-def first_line(error: Exception) -> str:
-    """The first line of an error that says something, with the next where it ends in a colon, or its class."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    return " ".join(lines[: 2 if lines[0].endswith(":") else 1])
 
 
 def _counted(work: Work) -> Kernels:

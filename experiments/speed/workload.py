@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 
 import torch
-import torch._dynamo
 import torch.nn.functional as F
 from hydra import compose, initialize_config_module
 from hydra.utils import instantiate
@@ -13,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from experiments.speed.pairing import Work
 from nas.architecture import ArchParameters
-from nas.optimization import BilevelOptimizer, Objective
+from nas.optimization import BilevelOptimizer, Objective, compile_parts
 from nas.space import Skeleton
 
 EDGE_BY_EDGE, BATCHED, COMPILED = "edge_by_edge", "batched", "compiled"
@@ -67,9 +66,7 @@ class Subject:
         supernet = space.supernet(self.skeleton).to(device)
         arch = ArchParameters(space.choices, scale=parts.alpha_scale).to(device)
         if variant == COMPILED:
-            # beyond torch's own limit, 8, parts of a supernet would run as they are and nothing would tell
-            torch._dynamo.config.recompile_limit = torch._dynamo.config.accumulated_recompile_limit = 10_000
-            supernet.compile(dynamic=False)
+            compile_parts(space.compiled_parts(supernet))
         return parts.bilevel(
             Objective(supernet, autocast=autocast),
             arch,

@@ -67,6 +67,7 @@ class Search(Settings):
     seed: NonNegativeInt
     device: str
     threads: Count | None
+    compile: bool
     space: Space = Field(default=None, validate_default=True)
     method: Part
     data: Part

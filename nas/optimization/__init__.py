@@ -1,4 +1,5 @@
 from nas.optimization.bilevel import BilevelOptimizer
+from nas.optimization.compilation import CompilationError, compile_parts, compile_search
 from nas.optimization.feed import Feed
 from nas.optimization.first_order import FirstOrder, SingleLevel
 from nas.optimization.gradient_search import GradientSearch
@@ -14,6 +15,7 @@ from nas.optimization.training import DiscreteLoss, TrainingRecord, train
 
 __all__ = [
     "BilevelOptimizer",
+    "CompilationError",
     "Cosine",
     "DiscreteLoss",
     "Exponential",
@@ -31,6 +33,8 @@ __all__ = [
     "SecondOrder",
     "SingleLevel",
     "TrainingRecord",
+    "compile_parts",
+    "compile_search",
     "evaluate",
     "search",
     "train",

@@ -9,6 +9,7 @@ from torch.optim import Optimizer
 
 from nas.architecture import ArchParameters, EpochRecord, Mixture
 from nas.optimization.bilevel import BilevelOptimizer
+from nas.optimization.compilation import compile_search
 from nas.optimization.feed import Feed
 from nas.optimization.method import SearchMethod, SearchProcess
 from nas.optimization.objective import Objective
@@ -95,6 +96,11 @@ class GradientSearchProcess(SearchProcess):
             warmup_epochs=self.warmup_epochs,
             on_step=on_step,
         )
+
+    def compile(self) -> float:
+        parts = self.space.compiled_parts(self.bilevel.objective.supernet)
+        train, valid = (next(iter(feed.in_order())) for feed in (self.train, self.valid))
+        return compile_search(self.bilevel, parts, train, valid)
 
     def state_dict(self) -> dict[str, Any]:
         return {

@@ -20,6 +20,15 @@ class SearchProcess(ABC):
         """Runs the search; yields a record after each epoch and calls `on_step` after each step."""
 
     @abstractmethod
+    def compile(self) -> float:
+        """Compiles what all epochs run, ahead of the first; returns the seconds that it took.
+
+        Raises:
+            ValueError: a method that has nothing to compile.
+            CompilationError: it failed, and the search runs as if it had not been tried.
+        """
+
+    @abstractmethod
     def state_dict(self) -> dict[str, Any]:
         """The state after the last epoch: tensors and plain data."""
 

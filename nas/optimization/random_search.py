@@ -102,6 +102,9 @@ class RandomSearchProcess(SearchProcess):
         batches = self.valid.in_order()
         return evaluate(self._network.eval(), batches, F.cross_entropy, autocast=self.recipe.autocast)
 
+    def compile(self) -> float:
+        raise ValueError("compile=true compiles a supernet, which a random search does not have: leave it out")
+
     def state_dict(self) -> dict[str, Any]:
         return {"weights": self._network.state_dict() if self._network is not None else {}}
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 
+import torch
 from torch import Tensor
 
 from nas.architecture import EpochRecord
@@ -73,4 +74,5 @@ def _validate(bilevel: BilevelOptimizer, valid: Feed) -> tuple[float, float]:
     def predict(images: Tensor) -> Tensor:
         return objective.supernet(images, mixture)
 
-    return evaluate(predict, valid.in_order(), objective.criterion, autocast=objective.autocast)
+    with torch.compiler.set_stance("eager_on_recompile"):  # no program of its own for a last, smaller batch
+        return evaluate(predict, valid.in_order(), objective.criterion, autocast=objective.autocast)

@@ -43,6 +43,9 @@ class ModuleSpace(SearchSpace):
     def supernet(self, skeleton: Skeleton) -> nn.Module:
         return self.build(skeleton)
 
+    def compiled_parts(self, supernet: nn.Module) -> Sequence[nn.Module]:
+        return (supernet,)
+
     def derive(self, mixture: Mixture) -> Genotype:
         return self._genotype({choice.name: best_candidate(choice, mixture[choice.name])[0] for choice in self.choices})
 

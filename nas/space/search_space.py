@@ -26,6 +26,10 @@ class SearchSpace(ABC):
         """A module called as `supernet(x, mixture)` that returns logits and depends on nothing else."""
 
     @abstractmethod
+    def compiled_parts(self, supernet: nn.Module) -> Sequence[nn.Module]:
+        """The parts of a supernet that torch.compile turns into programs; those of one class and shape share theirs."""
+
+    @abstractmethod
     def derive(self, mixture: Mixture) -> Genotype:
         """The genotype that a mixture leads to; ties are broken in favour of the first candidate."""
 

@@ -49,6 +49,14 @@ class SearchCell(nn.Module):
         self.edges = nn.ModuleDict(edges)
         self.batched = BatchedEdges(edges, num_nodes) if batched else None
 
+    @property
+    def compiled_part(self) -> nn.Module:
+        """What is worth a program: all edges where they run together, which cells of one kind and width share.
+
+        The preprocessing differs from cell to cell, and edge by edge the cell is what there is.
+        """
+        return self if self.batched is None else self.batched
+
     def forward(self, s0: Tensor, s1: Tensor, mixture: Mixture) -> Tensor:
         states = [self.preprocess[0](s0), self.preprocess[1](s1)]
         nodes = self._edge_by_edge(states, mixture) if self.batched is None else self._batched(states, mixture)
