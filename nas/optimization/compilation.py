@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import torch
 import torch._dynamo
-from torch import nn
+from torch import Tensor, nn
 
 from nas.optimization.bilevel import BilevelOptimizer
 from nas.optimization.measure import evaluate
@@ -70,9 +70,11 @@ def _run(bilevel: BilevelOptimizer, train: Batch, valid: Batch) -> None:
     weights = [weight for weight in objective.supernet.parameters() if weight.requires_grad]
     torch.autograd.grad(loss, weights, allow_unused=True)
     objective.supernet.eval()
-    evaluate(
-        lambda images: objective.supernet(images, constant), [valid], objective.criterion, autocast=objective.autocast
-    )
+
+    def predict(images: Tensor) -> Tensor:
+        return objective.supernet(images, constant)
+
+    evaluate(predict, [valid], objective.criterion, autocast=objective.autocast)
 
 
 @contextmanager

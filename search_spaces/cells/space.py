@@ -97,7 +97,7 @@ class CellSpace(SearchSpace):
         return CellBackbone(skeleton, dict.fromkeys(KINDS, self.num_nodes), self._search_cell, self._norm)
 
     def compiled_parts(self, supernet: nn.Module) -> Sequence[nn.Module]:
-        return [cell.compiled_part for cell in cast(CellBackbone, supernet).cells]
+        return [cast(SearchCell, cell).compiled_part for cell in cast(CellBackbone, supernet).cells]
 
     def derive(self, mixture: Mixture) -> Genotype:
         return self._genotype({kind: [self._best_genes(kind, node, mixture) for node in self.nodes] for kind in KINDS})

@@ -17,7 +17,7 @@ from tests.search_spaces.spaces import DARTS_OPERATORS, darts, pc_darts
 # warnings of torch's own tracing, which users never see but of which pytest makes errors
 pytestmark = [
     pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor"),
-    pytest.mark.filterwarnings("ignore:<class 'torch.autograd.function.Function'> should not:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
 ]
 
 ONE_CELL = Skeleton(channels=4, num_cells=1)
