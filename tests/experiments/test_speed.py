@@ -159,7 +159,7 @@ def test_multiply_accumulates_grow_with_the_image() -> None:
 
 
 def test_a_failing_compilation_is_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    def compile(module: nn.Module, *, dynamic: bool) -> None:
+    def compile(module: nn.Module, *, dynamic: bool, backend: str) -> None:
         def fail(*_: object) -> None:
             raise RuntimeError("\nthe backend raised:\nno | compiler\nmore")
 
