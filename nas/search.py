@@ -22,7 +22,7 @@ from nas.cli.search_log import SearchLog
 from nas.cli.settings import Search
 from nas.costs import Cost, count
 from nas.data import DataSource
-from nas.optimization import CompilationError, SearchMethod, SearchProcess
+from nas.optimization import CompilationError, RecordingError, SearchMethod, SearchProcess
 from nas.space import SearchSpace, Skeleton
 from nas.tracking import Summary, device_words, write_summary
 from nas.tracking.tensorboard import Setting
@@ -48,6 +48,7 @@ def search(config: DictConfig) -> None:
     parts = _parts(settings)
     title = f"{parts.space.name} {settings.method['name']}"
     with SearchLog(folder, parts.space) as log:
+        _record_steps(parts, settings.cuda_graphs)
         ahead = _compiled(parts.process) if settings.compile else {}
         with progress(title, parts.steps) as (step, show), last_good_state_named(folder):
             for record in parts.process.epochs(step):
@@ -61,6 +62,8 @@ def search(config: DictConfig) -> None:
 
 def _parts(settings: Search) -> Parts:
     device, recipe = device_of(settings.device, settings.threads), recipe_of(settings.trainer)
+    if settings.cuda_graphs is True and device.type != "cuda":
+        raise ValueError(f"cuda_graphs=true needs a GPU, and this search runs on {device}: leave it out")
     space: SearchSpace = instantiate(settings.space)
     method: SearchMethod = instantiate(settings.method)
     source: DataSource = instantiate(settings.data)
@@ -73,6 +76,18 @@ def _parts(settings: Search) -> Parts:
     torch.manual_seed(settings.seed)
     process = method.start(space, skeleton, train, valid, recipe, device)
     return Parts(space, skeleton, process, halves[0].shape, device, recipe.epochs * train.steps)
+
+
+def _record_steps(parts: Parts, wanted: bool | str) -> None:
+    if not wanted or parts.device.type != "cuda":
+        return
+    try:
+        parts.process.record_steps()
+    except RecordingError as error:
+        print(f"warning: the search runs without CUDA graphs: {error}", file=sys.stderr)
+    except ValueError:
+        if wanted is True:  # auto asks for them where there are steps to record
+            raise
 
 
 def _compiled(process: SearchProcess) -> dict[str, float]:

@@ -106,7 +106,7 @@ class PixelStream(Stream):
 
     def __next__(self) -> Batch:
         if self._order is None:
-            self._order = self.shuffle.order(self.epoch).to(self.kept.images.device)
+            self._order = _sent(self.shuffle.order(self.epoch), self.kept.images.device)
         chosen = self._order[self.batch]
         self._generator.manual_seed(derived_seed("augment", self.shuffle.seed, self.epoch, self.batch))
         images = self._augment(self.kept.images[chosen])
@@ -121,3 +121,8 @@ class PixelStream(Stream):
             images = augmentation.flip(images, self._generator)
         images = augmentation.normalise(images, self.kept.mean, self.kept.std)
         return augmentation.cutout(images, self.cutout, self._generator)
+
+
+def _sent(x: Tensor, device: torch.device) -> Tensor:
+    """A copy on the device that a GPU makes while the host goes on."""
+    return (x.pin_memory() if device.type == "cuda" else x).to(device, non_blocking=True)

@@ -8,6 +8,7 @@ from nas.optimization.method import SearchMethod, SearchProcess
 from nas.optimization.objective import Objective
 from nas.optimization.random_search import RandomSearch
 from nas.optimization.recipe import Recipe
+from nas.optimization.recorded import Recorded, RecordingError
 from nas.optimization.schedule import Cosine, Exponential, Linear, Schedule
 from nas.optimization.search import search
 from nas.optimization.second_order import SecondOrder
@@ -27,6 +28,8 @@ __all__ = [
     "Objective",
     "RandomSearch",
     "Recipe",
+    "Recorded",
+    "RecordingError",
     "Schedule",
     "SearchMethod",
     "SearchProcess",

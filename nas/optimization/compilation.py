@@ -51,7 +51,7 @@ def compile_search(
     return time.perf_counter() - start
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """The first line of an error that says something, with those after it while they end in a colon, or its class."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     end = next((number for number, line in enumerate(lines) if not line.endswith(":")), len(lines))

@@ -11,9 +11,11 @@ from nas.architecture import ArchParameters, EpochRecord, Mixture
 from nas.optimization.bilevel import BilevelOptimizer
 from nas.optimization.compilation import compile_search
 from nas.optimization.feed import Feed
+from nas.optimization.graphs import CudaGraphs
 from nas.optimization.method import SearchMethod, SearchProcess
 from nas.optimization.objective import Objective
 from nas.optimization.recipe import Recipe
+from nas.optimization.recorded import Recorded
 from nas.optimization.search import search
 from nas.relaxation import Relaxation
 from nas.space import SearchSpace, Skeleton
@@ -101,6 +103,9 @@ class GradientSearchProcess(SearchProcess):
         parts = self.space.compiled_parts(self.bilevel.objective.supernet)
         train, valid = (next(iter(feed.in_order())) for feed in (self.train, self.valid))
         return compile_search(self.bilevel, parts, train, valid)
+
+    def record_steps(self) -> None:
+        self.bilevel = Recorded(self.bilevel, CudaGraphs(next(self.bilevel.arch.parameters()).device))
 
     def state_dict(self) -> dict[str, Any]:
         return {

@@ -29,6 +29,15 @@ class SearchProcess(ABC):
         """
 
     @abstractmethod
+    def record_steps(self) -> None:
+        """From now on the steps are replayed from CUDA graphs.
+
+        Raises:
+            ValueError: a method that has nothing to record.
+            RecordingError: its steps cannot be recorded, and the search runs as if it had not been tried.
+        """
+
+    @abstractmethod
     def state_dict(self) -> dict[str, Any]:
         """The state after the last epoch: tensors and plain data."""
 

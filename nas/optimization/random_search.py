@@ -105,6 +105,9 @@ class RandomSearchProcess(SearchProcess):
     def compile(self) -> float:
         raise ValueError("compile=true compiles a supernet, which a random search does not have: leave it out")
 
+    def record_steps(self) -> None:
+        raise ValueError("cuda_graphs=true records the steps of a supernet, which a random search lacks: leave it out")
+
     def state_dict(self) -> dict[str, Any]:
         return {"weights": self._network.state_dict() if self._network is not None else {}}
 

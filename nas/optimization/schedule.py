@@ -3,6 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 
+from torch import Tensor
 from torch.optim import Optimizer
 
 
@@ -60,7 +61,17 @@ class Linear(Schedule):
 
 
 def set_rate(optimizer: Optimizer, schedule: Schedule, epoch: int, epochs: int) -> float:
-    """Gives every parameter group its rate of this epoch, from the rate that it was made with; returns the first."""
+    """Gives every parameter group its rate of this epoch, from the rate that it was made with; returns the first.
+
+    A rate that is a tensor stays the same tensor, which a recorded step reads.
+    """
+    rates = []
     for group in optimizer.param_groups:
-        group["lr"] = schedule.rate(group.setdefault("initial_lr", group["lr"]), epoch, epochs)
-    return optimizer.param_groups[0]["lr"]
+        if "initial_lr" not in group:
+            group["initial_lr"] = float(group["lr"])
+        rates.append(schedule.rate(group["initial_lr"], epoch, epochs))
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rates[-1])
+        else:
+            group["lr"] = rates[-1]
+    return rates[0]

@@ -62,7 +62,7 @@ class SecondOrder(BilevelOptimizer):
         shift = torch._foreach_mul(v, epsilon)
         plus = gradients(train_batch, torch._foreach_add(weights, shift), tables)
         minus = gradients(train_batch, torch._foreach_sub(weights, shift), tables)
-        rate *= self._gain()
+        rate = rate * self._gain()  # not in place: a rate may be a tensor
         return [d - rate * (p - n) / (2 * epsilon) for d, p, n in zip(direct, plus, minus, strict=True)]
 
     def _step(self, live: Sequence[Tensor], gradients: Sequence[Tensor]) -> list[Tensor]:
