@@ -1,6 +1,7 @@
 """Steps that are recorded and replayed are the steps of the plain search."""
 
 import copy
+import itertools
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -29,7 +30,12 @@ from tests.optimization.contracts import assert_same_bits
 from tests.optimization.tape import NoWaiting, TapedGraphs
 from tests.optimization.toys import TINY, Gumbel, adam, feed, images, recipe, small_space, tiny_cells
 
-RECIPE = recipe(epochs=3)
+
+def nesterov(weights: Any) -> torch.optim.SGD:
+    return torch.optim.SGD(weights, lr=0.05, momentum=0.9, weight_decay=3e-4, nesterov=True)
+
+
+RECIPE = recipe(epochs=3, optimizer=nesterov)
 STEPS, WARMUP = 5, 1
 SPACES = {"module": small_space(running=True), "cells": tiny_cells()}
 
@@ -72,9 +78,14 @@ def run(space: SearchSpace, bilevel: BilevelOptimizer) -> list[Any]:
     return [numbers, bilevel.objective.supernet.state_dict()]
 
 
-@pytest.mark.parametrize("relaxation", [Gumbel, Cooling])
-@pytest.mark.parametrize("kind", [FirstOrder, SecondOrder, SingleLevel])
-@pytest.mark.parametrize("name", SPACES)
+@pytest.mark.parametrize(
+    ("name", "kind", "relaxation"),
+    [
+        *itertools.product(["module"], [FirstOrder, SecondOrder, SingleLevel], [Softmax, Gumbel, Cooling]),
+        ("cells", FirstOrder, Softmax),
+        ("cells", SecondOrder, Gumbel),
+    ],
+)
 def test_a_search_takes_the_same_steps(name: str, kind: Any, relaxation: Any) -> None:
     """To the last bit those of the same optimizers, and to the rounding of a float32 rate those of plain ones.
 
