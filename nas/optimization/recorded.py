@@ -1,8 +1,7 @@
 """A bilevel optimizer whose steps are replayed from CUDA graphs."""
 
 import logging
-import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -88,9 +87,9 @@ class _Watched(Relaxation):
         return self.plain.mean(alphas)
 
     def anneal(self, progress: float) -> None:
-        before = _state(self.plain)
+        before = dict(vars(self.plain))
         self.plain.anneal(progress)
-        if _state(self.plain) != before:
+        if not _surely_equal(before, vars(self.plain)):
             self.on_change()
 
 
@@ -106,9 +105,7 @@ def keep_on_device(optimizer: Optimizer) -> None:
             group["capturable"] = True
 
 
-def _state(relaxation: Relaxation) -> object:
-    """Equal to an earlier one only if nothing has changed; what cannot be pickled is never equal."""
-    try:
-        return pickle.dumps(relaxation)
-    except Exception:
-        return object()
+def _surely_equal(before: Mapping[str, object], after: Mapping[str, object]) -> bool:
+    """Whether attributes are plain values and the same as before; what other objects hold may have changed."""
+    plain = all(isinstance(value, int | float | str | None) for value in after.values())
+    return plain and before == after

@@ -8,6 +8,7 @@ from nas.data import PixelSamples, Statistics
 from nas.data.augmentation import crop, cutout, flip, normalise
 from nas.data.pixels import PixelStream
 from nas.data.stream import Shuffle, derived_seed
+from tests.optimization.tape import NoWaiting
 
 CPU = torch.device("cpu")
 IDENTITY = Statistics([0.0], [1.0])
@@ -123,6 +124,23 @@ def test_a_pass_holds_every_image_once_in_order_without_augmentation() -> None:
     restored = torch.cat([images for images, _ in passed]).double()
     restored = restored * torch.tensor([0.2, 0.3, 0.4]).view(3, 1, 1) + torch.tensor([0.5, 0.4, 0.3]).view(3, 1, 1)
     torch.testing.assert_close(restored * 255, samples.images.double(), atol=1e-4, rtol=0)
+
+
+def test_a_stream_never_waits_for_the_device() -> None:
+    stream = textured(padding=2, flip=True).stream(batch_size=4, seed=0, device=CPU, cutout=3)
+    with NoWaiting():
+        assert len(take(stream, 2 * stream.batches_per_epoch)) == 10
+
+
+def test_batches_lie_in_memory_as_those_of_a_pass() -> None:
+    """What is compiled for the one runs on the other."""
+    samples = textured(padding=2, flip=True)
+    (streamed, _), (in_order, _) = (
+        next(batches)
+        for batches in (samples.stream(batch_size=4, seed=0, device=CPU), samples.batches(batch_size=4, device=CPU))
+    )
+    assert streamed.stride() == in_order.stride()
+    assert streamed.dtype == in_order.dtype
 
 
 def test_a_subset_holds_the_chosen_images_and_keeps_the_augmentation() -> None:

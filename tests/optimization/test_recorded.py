@@ -23,7 +23,9 @@ from nas.optimization import (
     search,
 )
 from nas.optimization.graphs import REAL_STEPS, CudaGraphs, RecordedStep, cause
+from nas.optimization.measure import Meter
 from nas.optimization.recorded import keep_on_device
+from nas.optimization.search import _train
 from nas.relaxation import Relaxation, Softmax
 from nas.space import SearchSpace
 from tests.optimization.contracts import assert_same_bits
@@ -38,6 +40,19 @@ def nesterov(weights: Any) -> torch.optim.SGD:
 RECIPE = recipe(epochs=3, optimizer=nesterov)
 STEPS, WARMUP = 5, 1
 SPACES = {"module": small_space(running=True), "cells": tiny_cells()}
+
+
+class Wrapped(Softmax):
+    """A softmax of another one's temperature, which only looking into an object can tell."""
+
+    def __init__(self) -> None:
+        self.inner = Cooling()
+
+    def sample(self, alphas: Tensor) -> Tensor:
+        return self.inner.sample(alphas)
+
+    def anneal(self, progress: float) -> None:
+        self.inner.anneal(progress)
 
 
 class Cooling(Softmax):
@@ -105,7 +120,7 @@ def test_a_search_takes_the_same_steps(name: str, kind: Any, relaxation: Any) ->
     assert graphs.real + graphs.replayed == 3 * STEPS + 2 * STEPS
 
 
-@pytest.mark.parametrize(("relaxation", "recordings"), [(Softmax, 2), (Cooling, 2 + 3)])
+@pytest.mark.parametrize(("relaxation", "recordings"), [(Softmax, 2), (Cooling, 3 + 2), (Wrapped, 3 + 2)])
 def test_steps_are_recorded_once_and_again_when_annealing_has_changed_something(
     relaxation: Any, recordings: int
 ) -> None:
@@ -125,6 +140,24 @@ def test_no_step_waits_for_the_device(name: str, kind: Any) -> None:
         for _ in range(2):
             bilevel.arch_step(train, valid)
             bilevel.weight_step(train)
+
+
+def test_an_epoch_reads_its_figures_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[None] = []
+    reads: list[int] = []
+
+    def read(meter: Meter) -> tuple[float, float]:
+        reads.append(len(steps))
+        return 0.0, 0.0
+
+    monkeypatch.setattr(Meter, "read", read)
+    bilevel = plain(SPACES["module"])
+    for optimizer in (bilevel.weight_optimizer, bilevel.arch_optimizer):
+        keep_on_device(optimizer)
+    halves = feed(1, steps=STEPS), feed(2, steps=STEPS)
+    with NoWaiting():
+        _train(bilevel, *halves, with_arch=True, on_step=lambda: steps.append(None))
+    assert reads == [STEPS]
 
 
 def test_waiting_is_seen() -> None:
