@@ -133,6 +133,11 @@ class SpaceContract:
             states.append(dict(space.supernet(skeleton).state_dict()))
         assert_close(states[0], states[1], rtol=0, atol=0)
 
+    def test_the_compiled_parts_are_parts_of_the_supernet(self, space: SearchSpace, supernet: nn.Module) -> None:
+        parts = space.compiled_parts(supernet)
+        assert parts
+        assert {id(part) for part in parts} <= {id(module) for module in supernet.modules()}
+
     def test_sampling_is_uniform_and_follows_from_the_generator(self, space: SearchSpace) -> None:
         genotypes = draws(space, 300)
         assert genotypes[:5] == draws(space, 5)

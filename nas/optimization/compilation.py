@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
-import torch._dynamo
 from torch import Tensor, nn
 
 from nas.optimization.bilevel import BilevelOptimizer

@@ -99,7 +99,9 @@ def keep_on_device(optimizer: Optimizer) -> None:
     The same steps to rounding: learning rates become float32.
     """
     for group in optimizer.param_groups:
-        group["lr"] = torch.tensor(float(group["lr"]), dtype=torch.float32, device=group["params"][0].device)
+        rate = float(group["lr"])
+        group.setdefault("initial_lr", rate)
+        group["lr"] = torch.tensor(rate, dtype=torch.float32, device=group["params"][0].device)
         group["fused"], group["foreach"] = True, False  # only fused kernels read a rate without waiting for it
         if "capturable" in group:
             group["capturable"] = True
