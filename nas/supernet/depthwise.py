@@ -1,6 +1,5 @@
 """Depthwise convolutions of many edges at once, with a backward pass that is fast on a CPU too."""
 
-from functools import cached_property
 from itertools import product
 from typing import Any
 
@@ -29,11 +28,14 @@ class Copies:
     def __init__(self, x: Tensor, count: int = 1) -> None:
         self.x = x
         self.count = count
+        self._repeated: Tensor | None = None  # not cached_property, whose lock torch.compile cannot enter
 
-    @cached_property
+    @property
     def repeated(self) -> Tensor:
         """The copies, channels-last and without a gradient."""
-        return _repeat(self.x.detach(), self.count)
+        if self._repeated is None:
+            self._repeated = _repeat(self.x.detach(), self.count)
+        return self._repeated
 
     def every_second(self) -> "Copies":
         """The copies of every second row and column."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -24,17 +23,23 @@ class Fan:
         self.x = x
         self.sources = sources
         self.targets = targets
+        self._relu: Tensor | None = None  # not cached_property, whose lock torch.compile cannot enter
+        self._relu_copies: Copies | None = None
         self._widened: dict[int, Fan] = {}
 
-    @cached_property
+    @property
     def relu(self) -> Tensor:
         """ReLU of the sources, (N, S * C, H, W)."""
-        return torch.relu(self.x)
+        if self._relu is None:
+            self._relu = torch.relu(self.x)
+        return self._relu
 
-    @cached_property
+    @property
     def relu_copies(self) -> Copies:
         """ReLU of the sources, a copy for each target."""
-        return Copies(self.relu, self.targets)
+        if self._relu_copies is None:
+            self._relu_copies = Copies(self.relu, self.targets)
+        return self._relu_copies
 
     def widened(self, operators: int) -> "Fan":
         """The fan that several operators make when each counts as more targets: (T, operators) in the place of T."""
@@ -42,7 +47,7 @@ class Fan:
             return self
         if operators not in self._widened:
             self._widened[operators] = wide = Fan(self.x, self.sources, self.targets * operators)
-            wide.relu = self.relu
+            wide._relu = self.relu
         return self._widened[operators]
 
     def source(self, number: int) -> Tensor:

@@ -43,7 +43,8 @@ class _NormalizedSum(Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        return _backward(ctx, gradient.contiguous())
+        with without_autocast(gradient.device):  # a compiled backward pass runs under the autocast of the forward pass
+            return _backward(ctx, gradient.contiguous())
 
 
 def _forward(
@@ -110,11 +111,15 @@ def _feature_gradients(
     count, targets, _ = x.shape
     channels, inputs = product.shape[1:]
     up = product.view(targets, -1, channels, inputs).transpose(1, 2).reshape(targets, channels, -1).to(x.dtype)
-    dx = torch.empty_like(x)
-    constant = constant.view(targets, 1, -1).to(x.dtype)
-    torch.baddbmm(constant, gradient, up, beta=1 / count, out=dx.transpose(0, 1))
+    inward, constant = inward.to(x.dtype), constant.view(targets, 1, -1).to(x.dtype)
     blocks = x.view(count, -1, inputs).transpose(0, 1)
-    dx.view(count, -1, inputs).transpose(0, 1).baddbmm_(blocks, inward.to(x.dtype), alpha=-1 / count)
+    if torch.compiler.is_compiling():  # it plans memory itself and cannot trace what is written into views
+        linear = torch.baddbmm(constant, gradient, up, beta=1 / count).transpose(0, 1).reshape(count, -1, inputs)
+        dx = torch.baddbmm(linear.transpose(0, 1), blocks, inward, alpha=-1 / count).transpose(0, 1).reshape(x.shape)
+    else:
+        dx = torch.empty_like(x)
+        torch.baddbmm(constant, gradient, up, beta=1 / count, out=dx.transpose(0, 1))
+        dx.view(count, -1, inputs).transpose(0, 1).baddbmm_(blocks, inward, alpha=-1 / count)
     return [image(part.flatten(1), *ctx.images) for part in dx.chunk(ctx.features, 2)]
 
 

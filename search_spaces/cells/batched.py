@@ -42,14 +42,16 @@ class Stage:
         return [(source, target) for target in self.targets for source in self.sources]
 
 
-class BatchedEdges:
+class BatchedEdges(nn.Module):
     """All edges of a cell, stage by stage: each family of operators runs once a stage, on all edges of it.
 
     An operator that offers no batched form runs edge by edge among the others. The sums of all nodes to come are kept
-    together; the next stage starts when the first of them is complete.
+    together; the next stage starts when the first of them is complete. The operators stay modules of the cell: this one
+    has none in its state dict.
     """
 
     def __init__(self, edges: Mapping[str, MixedModule], num_nodes: int) -> None:
+        super().__init__()
         nodes = range(2, num_nodes + 2)
         later = [Stage((node,), tuple(range(node + 1, num_nodes + 2))) for node in nodes[:-1]]
         self.stages = [Stage((0, 1), tuple(nodes)), *later]
@@ -73,7 +75,7 @@ class BatchedEdges:
         self.places = [place for piece in pieces for place in piece]  # in (edges, candidates), flat
         self.sizes = [len(piece) for piece in pieces]
 
-    def __call__(self, inputs: Sequence[Tensor], weights: Tensor, input_weights: Tensor | None) -> list[Tensor]:
+    def forward(self, inputs: Sequence[Tensor], weights: Tensor, input_weights: Tensor | None) -> list[Tensor]:
         """The nodes of the cell, (N, C, H', W') each.
 
         `weights` has shape (edges, candidates) and `input_weights`, where inputs are weighed, (edges,); both are in
