@@ -158,11 +158,11 @@ class CellSpace(SearchSpace):
         return tuple(_graph(titles[kind], cell) for kind, cell in from_genotype(genotype).items())
 
     def statistics(self, genotype: Genotype) -> Mapping[str, float]:
+        cells = from_genotype(genotype)
+        chosen = {kind: [operator for genes in cell.nodes for operator, _ in genes] for kind, cell in cells.items()}
+        free = {name for name in set().union(*chosen.values()) if is_parameter_free(self._operator(name))}
         return {
-            f"parameter_free_operators/{kind}": sum(
-                is_parameter_free(self._operator(operator)) for genes in cell.nodes for operator, _ in genes
-            )
-            for kind, cell in from_genotype(genotype).items()
+            f"parameter_free_operators/{kind}": sum(name in free for name in names) for kind, names in chosen.items()
         }
 
     def _fitting_cells(self, genotype: Genotype) -> dict[str, CellDecisions]:
