@@ -128,19 +128,21 @@ def test_the_scale_runs_from_the_largest_number_down():
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (14, 8), (3, 70)])
-@pytest.mark.parametrize(
-    "title", ["", "a title that is wider than a small table and goes on and on until the second line"]
-)
-def test_every_label_is_whole(shape: tuple[int, int], title: str) -> None:
+@pytest.mark.parametrize("long", ["row", "column", "title"])
+def test_every_label_is_whole(shape: tuple[int, int], long: str) -> None:
     """Nothing touches the edge of the page, and longer labels leave more black on it."""
-    rows, columns = (
-        [f"{part} with a rather long name {i}" for i in range(n)] for part, n in zip("rc", shape, strict=True)
-    )
-    png = read(heat_map(np.zeros(shape), rows, columns, title=title))
-    edges = [png[:2], png[-2:], png[:, :2], png[:, -2:]]
+
+    def drawn(more: str) -> np.ndarray:
+        rows, columns = (
+            [f"{i}{more}" if long == part else f"{i}" for i in range(n)]
+            for part, n in zip(("row", "column"), shape, strict=True)
+        )
+        return read(heat_map(np.zeros(shape), rows, columns, title=more if long == "title" else ""))
+
+    shorter, longer = drawn(" with a rather long name"), drawn(" with a rather long name to the very end")
+    edges = [longer[:2], longer[-2:], longer[:, :2], longer[:, -2:]]
     assert all((edge == 255).all() for edge in edges)
-    fewer = read(heat_map(np.zeros(shape), rows, [name[:-2] for name in columns], title=title))
-    assert (png < 60).all(axis=-1).sum() > (fewer < 60).all(axis=-1).sum()
+    assert (longer < 60).all(axis=-1).sum() > (shorter < 60).all(axis=-1).sum()
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -3.0, 1e12, 0.0])
