@@ -34,7 +34,7 @@ class LabelledTable:
         widest = max(text_width(name, LABEL) for name in columns)
         slanted = widest > CELL_WIDTH - GAP
         across, along = (round(widest * part(radians(SLANT))) if slanted else 0 for part in (cos, sin))
-        self.left = MARGIN + max(max(text_width(name, LABEL) for name in rows) + GAP, across - CELL_WIDTH // 2)
+        self.left = MARGIN + max(max(text_width(name, LABEL) for name in rows) + GAP, across - self.width // (2 * self.columns))
         self.top = MARGIN + LINE * len(lines) + GAP
         width = max(self.width + room, max(text_width(line, HEADING) for line in lines))
         below = GAP + LABEL + along + MARGIN
