@@ -34,7 +34,8 @@ class LabelledTable:
         widest = max(text_width(name, LABEL) for name in columns)
         slanted = widest > CELL_WIDTH - GAP
         across, along = (round(widest * part(radians(SLANT))) if slanted else 0 for part in (cos, sin))
-        self.left = MARGIN + max(max(text_width(name, LABEL) for name in rows) + GAP, across - self.width // (2 * self.columns))
+        beside = max(text_width(name, LABEL) for name in rows) + GAP
+        self.left = MARGIN + max(beside, across - self.width // (2 * self.columns))
         self.top = MARGIN + LINE * len(lines) + GAP
         width = max(self.width + room, max(text_width(line, HEADING) for line in lines))
         below = GAP + LABEL + along + MARGIN
@@ -42,15 +43,7 @@ class LabelledTable:
         self.pen = ImageDraw.Draw(self.image)
         for number, line in enumerate(lines):
             self.pen.text((self.left, MARGIN + LINE * number), line, BLACK, font(HEADING))
-        for row in range(0, self.rows, -(-self.rows // MOST_ROWS)):
-            y = self._center(row, 0)[1]
-            self.pen.text((self.left - GAP, y), rows[row], BLACK, font(LABEL), anchor="rm")
-        for column in range(0, self.columns, -(-self.columns // MOST_COLUMNS)):
-            place = self._center(0, column)[0], self.top + self.height + GAP
-            if slanted:
-                self._slanted(place, columns[column])
-            else:
-                self.pen.text(place, columns[column], BLACK, font(LABEL), anchor="ma")
+        self._label(rows, columns, slanted)
 
     def fill(self, colours: NDArray[np.uint8]) -> None:
         """Colours the cells, (rows, columns, 3), with thin white lines between those that are large enough."""
@@ -71,6 +64,17 @@ class LabelledTable:
     def paste(self, colours: NDArray[np.uint8], place: tuple[int, int], size: tuple[int, int]) -> None:
         """A rectangle of coloured cells of one size."""
         self.image.paste(Image.fromarray(colours).resize(size, Image.Resampling.NEAREST), place)
+
+    def _label(self, rows: Sequence[str], columns: Sequence[str], slanted: bool) -> None:
+        for row in range(0, self.rows, -(-self.rows // MOST_ROWS)):
+            y = self._center(row, 0)[1]
+            self.pen.text((self.left - GAP, y), rows[row], BLACK, font(LABEL), anchor="rm")
+        for column in range(0, self.columns, -(-self.columns // MOST_COLUMNS)):
+            place = self._center(0, column)[0], self.top + self.height + GAP
+            if slanted:
+                self._slanted(place, columns[column])
+            else:
+                self.pen.text(place, columns[column], BLACK, font(LABEL), anchor="ma")
 
     def _center(self, row: int, column: int) -> tuple[float, float]:
         x = self.left + (column + 0.5) * self.width / self.columns
