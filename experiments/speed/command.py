@@ -54,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--threads", type=int, help="of one operation on the CPU; left out, torch chooses")
     add("--device", default="auto", help="auto, cpu, cuda or cuda:NUMBER")
     add("--precision", default="float32", choices=PRECISIONS)
+    add("--recompute", action="store_true", help="measure the batched supernet with space.recompute=true too")
     add("--compile", action="store_true", help="measure torch.compile of the batched supernet too")
     add("--breakdown", action="store_true", help="kernels and bytes by operation")
     add("--loss-curve", action="store_true", help="instead: training losses on digits, to the folder --out")
@@ -65,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
 def _measure(options: argparse.Namespace, device: torch.device) -> Results:
     autocast = PRECISIONS[options.precision]
     rates = measured_rates(device, autocast or torch.float32)
-    bench = Bench(device, autocast, options.repetitions, options.compile, rates)
+    bench = Bench(device, autocast, options.repetitions, options.recompute, options.compile, rates)
     skeleton = Skeleton(options.channels, options.cells)
     rows: list[Row] = []
     counts: list[Count] = []

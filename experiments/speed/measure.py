@@ -15,6 +15,7 @@ from experiments.speed.workload import (
     EDGE_BY_EDGE,
     META,
     ORDERS,
+    RECOMPUTED,
     Subject,
     plain_forward_backward,
     step,
@@ -77,12 +78,14 @@ class Bench:
     device: torch.device
     autocast: torch.dtype | None
     repetitions: int
+    recomputed: bool
     compiled: bool
     rates: Rates
 
     def rows(self, subject: Subject, order: int, batch: int) -> Iterator[Row]:
         """The variants at one work, in their order."""
-        names = [EDGE_BY_EDGE, BATCHED, *([COMPILED] if self.compiled else [])]
+        asked = {RECOMPUTED: self.recomputed, COMPILED: self.compiled}
+        names = [EDGE_BY_EDGE, BATCHED, *(name for name, wanted in asked.items() if wanted)]
         works: dict[str, Work] = {}
         first_call: dict[str, float] = {}
         failed: dict[str, str] = {}

@@ -16,9 +16,10 @@ from nas.architecture import ArchParameters
 from nas.optimization import BilevelOptimizer, Objective
 from nas.space import Skeleton
 
-EDGE_BY_EDGE, BATCHED, COMPILED = "edge_by_edge", "batched", "compiled"
-VARIANTS = (EDGE_BY_EDGE, BATCHED, COMPILED)
-"""Ways to run a supernet; `compiled` is the batched one given to torch.compile."""
+EDGE_BY_EDGE, BATCHED, RECOMPUTED, COMPILED = "edge_by_edge", "batched", "recomputed", "compiled"
+VARIANTS = (EDGE_BY_EDGE, BATCHED, RECOMPUTED, COMPILED)
+"""Ways to run a supernet; `recomputed` is the batched one with `space.recompute=true`, `compiled` the batched one given
+to torch.compile."""
 
 META = torch.device("meta")
 
@@ -61,7 +62,7 @@ class Subject:
         seed: int = 0,
     ) -> BilevelOptimizer:
         """A search at its start; all variants start with the same numbers."""
-        config = _settings(self.space, BATCHED if variant == COMPILED else variant, method)
+        config = _settings(self.space, variant, method)
         space, parts = instantiate(config.space), instantiate(config.method)
         torch.manual_seed(seed)
         supernet = space.supernet(self.skeleton).to(device)
@@ -126,7 +127,9 @@ def plain_forward_backward(search: BilevelOptimizer, subject: Subject, batch: in
 
 
 @cache
-def _settings(space: str, execution: str, method: str) -> DictConfig:
+def _settings(space: str, variant: str, method: str) -> DictConfig:
+    execution = EDGE_BY_EDGE if variant == EDGE_BY_EDGE else BATCHED
     overrides = ["experiment=darts_cifar10", f"space={space}", f"space.execution={execution}", f"method={method}"]
+    overrides += [f"space.recompute={str(variant == RECOMPUTED).lower()}"]
     with initialize_config_module("nas.conf", version_base="1.3"):
         return compose("search", overrides=overrides)

@@ -16,7 +16,7 @@ from experiments.speed.measure import Bench, count
 from experiments.speed.memory import peak_bytes
 from experiments.speed.pairing import Quartiles, paired, times_faster
 from experiments.speed.report import COLUMNS, Results
-from experiments.speed.workload import BATCHED, COMPILED, EDGE_BY_EDGE, META, Subject, step
+from experiments.speed.workload import BATCHED, COMPILED, EDGE_BY_EDGE, META, RECOMPUTED, Subject, step
 from nas.space import Skeleton
 from tests.cli.commands import read_json, shell
 
@@ -167,9 +167,10 @@ def test_a_failing_compilation_is_a_row(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr(nn.Module, "compile", compile)
     rates = Rates(1e9, 1e9)
-    rows = list(Bench(CPU, None, repetitions=1, compiled=True, rates=rates).rows(TINY, 0, 2))
-    assert [row.variant for row in rows] == [EDGE_BY_EDGE, BATCHED, COMPILED]
-    assert [row.failed for row in rows] == [None, None, "the backend raised: no | compiler"]
+    rows = list(Bench(CPU, None, repetitions=1, recomputed=True, compiled=True, rates=rates).rows(TINY, 0, 2))
+    assert [row.variant for row in rows] == [EDGE_BY_EDGE, BATCHED, RECOMPUTED, COMPILED]
+    assert [row.failed for row in rows] == [None, None, None, "the backend raised: no | compiler"]
+    assert rows[1].kernels < rows[2].kernels < 2 * rows[1].kernels, "the forward pass of the cells runs again"
     page = Results({}, {}, {}, rates, rows, []).page()
     assert "| compiled | failed: the backend raised: no / compiler | – |" in page
 
