@@ -11,10 +11,11 @@ from typing import Any
 
 import torch
 
+from experiments.speed.epoch import PUBLISHED_SETTINGS, SHORT, on_cifar10, on_digits
 from experiments.speed.loss_curve import as_csv, as_png, loss_curves
-from experiments.speed.machine import measured_rates
+from experiments.speed.machine import measured_rates, settled
 from experiments.speed.measure import Bench, Count, Row, count
-from experiments.speed.report import Results
+from experiments.speed.report import EpochResults, Results
 from experiments.speed.workload import META, ORDERS, Subject
 from nas.cli.parts import device_of
 from nas.space import Skeleton
@@ -32,12 +33,19 @@ def main(words: Sequence[str] | None = None) -> None:
         options.out.mkdir(parents=True, exist_ok=True)
     if options.loss_curve:
         return _draw_loss_curves(options, device)
+    if options.epochs:
+        epochs = _watch_epochs(options, device)
+        return _write(options.out, "epochs", epochs.page(), epochs.data())
     results = _measure(options, device)
-    page = results.page(breakdown=options.breakdown)
+    _write(options.out, "results", results.page(breakdown=options.breakdown), results.data())
+
+
+def _write(folder: Path | None, name: str, page: str, data: dict[str, Any]) -> None:
+    """Prints the page, and writes page and data to the folder."""
     print(page)
-    if options.out:
-        write_atomically(options.out / "results.md", page)
-        write_atomically(options.out / "results.json", json.dumps(results.data(), indent=1) + "\n")
+    if folder:
+        write_atomically(folder / f"{name}.md", page)
+        write_atomically(folder / f"{name}.json", json.dumps(data, indent=1) + "\n")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -58,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--compile", action="store_true", help="measure torch.compile of the batched supernet too")
     add("--breakdown", action="store_true", help="kernels and bytes by operation")
     add("--loss-curve", action="store_true", help="instead: training losses on digits, to the folder --out")
+    add("--epochs", type=int, help="instead: where the time of an epoch goes, over this many of a search, at least 2")
     add("--steps", type=int, default=200, help="of a loss curve, whose batch is the first of --batches")
     add("--out", type=Path, help="folder for results.md and results.json")
     return parser
@@ -77,8 +86,33 @@ def _measure(options: argparse.Namespace, device: torch.device) -> Results:
             for batch in options.batches:
                 _say(f"{subject.space}, {ORDERS[order].work}, batch {batch}")
                 rows += bench.rows(subject, order, batch)
-    told = {name: str(value) if isinstance(value, Path) else value for name, value in vars(options).items()}
-    return Results(_machine(device), versions(), told, rates, rows, counts)
+    return Results(_machine(device), versions(), _told(options), rates, rows, counts)
+
+
+def _watch_epochs(options: argparse.Namespace, device: torch.device) -> EpochResults:
+    if options.epochs < 2:
+        sys.exit(f"error: --epochs is {options.epochs}; give at least 2: the first is not counted")
+    if unknown := {*options.spaces} - {*PUBLISHED_SETTINGS}:
+        sys.exit(f"error: --epochs takes the spaces {', '.join(PUBLISHED_SETTINGS)}, not {', '.join(sorted(unknown))}")
+    threads = [] if options.threads is None else [f"threads={options.threads}"]
+    words = [f"device={device}", f"trainer.precision={options.precision}", *threads]
+    size = [f"network.channels={options.channels}", f"network.cells={options.cells}"]
+    searches = []
+    for space in options.spaces:
+        _say(f"{space}, {options.epochs} epochs on digits")
+        searches.append(on_digits(space, options.epochs, words, settled(device)))
+        for batch in options.batches:
+            _say(f"{space}, {options.epochs} epochs of {SHORT} steps, batch {batch}")
+            image_size = options.image_size
+            one = on_cifar10(
+                space, options.epochs, [*words, *size], settled(device), batch=batch, image_size=image_size
+            )
+            searches.append(one)
+    return EpochResults(_machine(device), versions(), _told(options), searches)
+
+
+def _told(options: argparse.Namespace) -> dict[str, Any]:
+    return {name: str(value) if isinstance(value, Path) else value for name, value in vars(options).items()}
 
 
 def _machine(device: torch.device) -> dict[str, Any]:

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from experiments.speed.epoch import COLUMNS as PARTS
+from experiments.speed.epoch import ONCE, Epochs
 from experiments.speed.machine import Rates
 from experiments.speed.measure import COUNTED_BATCH, Count, Row
 from experiments.speed.workload import BATCHED, EDGE_BY_EDGE
@@ -48,10 +50,7 @@ class Results:
     def page(self, *, breakdown: bool = False) -> str:
         """Everything but single repetitions, as Markdown."""
         blocks = [
-            "\n".join(
-                f"- {title}: {', '.join(f'{name} {value}' for name, value in facts.items())}"
-                for title, facts in (("machine", self.machine), ("versions", self.versions), ("options", self.options))
-            ),
+            _facts(machine=self.machine, versions=self.versions, options=self.options),
             f"Measured rates: {self.rates.macs / 1e9:,.1f} G multiply-accumulates/s in a matrix product, "
             f"{self.rates.bytes / 1e9:,.1f} GB/s in a copy.",
             table(COLUMNS, map(_cells, self.rows), words=4),
@@ -60,6 +59,46 @@ class Results:
             *(_tables_of_operations(self.counts) if breakdown else ()),
         ]
         return "\n\n".join(blocks) + "\n"
+
+
+@dataclass(frozen=True)
+class EpochResults:
+    """Where the time of epochs went, and on what machine."""
+
+    machine: dict[str, Any]
+    versions: dict[str, str]
+    options: dict[str, Any]
+    searches: Sequence[Epochs]
+
+    def data(self) -> dict[str, Any]:
+        """Everything, as plain values."""
+        data: dict[str, Any] = json_data(asdict(self))
+        for search, measured in zip(data["searches"], self.searches, strict=True):
+            search |= {"typical": measured.typical, "outside": measured.outside}
+        return data
+
+    def page(self) -> str:
+        """A line a search, as Markdown."""
+        head = ["search", "batch", "steps", *(f"{part} ms" for part in PARTS), "once an epoch ms", "outside steps %"]
+        blocks = [
+            _facts(machine=self.machine, versions=self.versions, options=self.options),
+            "Milliseconds of an epoch, the median over all epochs but the first:",
+            table(head, map(_epoch_cells, self.searches), words=1),
+        ]
+        return "\n\n".join(blocks) + "\n"
+
+
+def _facts(**named: dict[str, Any]) -> str:
+    return "\n".join(
+        f"- {title}: {', '.join(f'{name} {value}' for name, value in facts.items())}" for title, facts in named.items()
+    )
+
+
+def _epoch_cells(search: Epochs) -> list[str]:
+    typical, once = search.typical, sum(search.typical[part] for part in ONCE)
+    milliseconds = [_number(typical[part], 1e-3) for part in PARTS]
+    share = f"{100 * search.outside:.2f} (of {search.whole} steps)"
+    return [search.search, str(search.batch), str(search.steps), *milliseconds, _number(once, 1e-3), share]
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, words: int) -> str:
