@@ -16,7 +16,7 @@ from experiments.speed.loss_curve import as_csv, as_png, loss_curves
 from experiments.speed.machine import measured_rates, settled
 from experiments.speed.measure import Bench, Count, Row, count
 from experiments.speed.report import EpochResults, Results
-from experiments.speed.workload import META, ORDERS, Subject
+from experiments.speed.workload import ORDERS, Subject
 from nas.cli.parts import device_of
 from nas.space import Skeleton
 from nas.tracking import device_words, versions
@@ -80,8 +80,7 @@ def _measure(options: argparse.Namespace, device: torch.device) -> Results:
     rows: list[Row] = []
     counts: list[Count] = []
     for subject in (Subject(space, skeleton, options.image_size) for space in options.spaces):
-        for place in (device, META):
-            counts += count(subject, place)
+        counts += count(subject, device)
         for order in options.orders:
             for batch in options.batches:
                 _say(f"{subject.space}, {ORDERS[order].work}, batch {batch}")

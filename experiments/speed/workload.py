@@ -5,7 +5,6 @@ from functools import cache, cached_property
 
 import torch
 import torch._dynamo
-import torch.nn.functional as F
 from hydra import compose, initialize_config_module
 from hydra.utils import instantiate
 from omegaconf import DictConfig
@@ -112,18 +111,6 @@ def step(search: BilevelOptimizer, order: int, subject: Subject, batch: int, dev
             optimizer.zero_grad()  # memory is counted from the same start at every step
 
     return both_steps if order else forward_backward
-
-
-def plain_forward_backward(search: BilevelOptimizer, subject: Subject, batch: int, device: torch.device) -> Work:
-    """As `step` of order 0, in float32 and on any device: the objective asks for autocast, which `meta` lacks."""
-    images, labels = subject.batch(batch, device)
-    supernet, arch = search.objective.supernet, search.arch
-
-    def forward_backward() -> None:
-        loss = F.cross_entropy(supernet(images, arch.mixture(search.relaxation.sample)), labels)
-        torch.autograd.grad(loss, [*supernet.parameters(), *arch.parameters()], materialize_grads=True)
-
-    return forward_backward
 
 
 @cache
