@@ -12,10 +12,11 @@ from typing import Any
 import torch
 
 from experiments.speed.epoch import PUBLISHED_SETTINGS, SHORT, on_cifar10, on_digits
+from experiments.speed.epoch_report import EpochResults
 from experiments.speed.loss_curve import as_csv, as_png, loss_curves
 from experiments.speed.machine import measured_rates, settled
 from experiments.speed.measure import Bench, Count, Row, count
-from experiments.speed.report import EpochResults, Results
+from experiments.speed.report import Results
 from experiments.speed.workload import ORDERS, Subject
 from nas.cli.parts import device_of
 from nas.space import Skeleton
@@ -33,7 +34,7 @@ def main(words: Sequence[str] | None = None) -> None:
         options.out.mkdir(parents=True, exist_ok=True)
     if options.loss_curve:
         return _draw_loss_curves(options, device)
-    if options.epochs:
+    if options.epochs is not None:
         epochs = _watch_epochs(options, device)
         return _write(options.out, "epochs", epochs.page(), epochs.data())
     results = _measure(options, device)
@@ -62,13 +63,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--threads", type=int, help="of one operation on the CPU; left out, torch chooses")
     add("--device", default="auto", help="auto, cpu, cuda or cuda:NUMBER")
     add("--precision", default="float32", choices=PRECISIONS)
-    add("--recompute", action="store_true", help="measure the batched supernet with space.recompute=true too")
+    add("--recompute", action="store_true", help="the batched supernet with space.recompute=true, too")
     add("--compile", action="store_true", help="measure torch.compile of the batched supernet too")
     add("--breakdown", action="store_true", help="kernels and bytes by operation")
     add("--loss-curve", action="store_true", help="instead: training losses on digits, to the folder --out")
     add("--epochs", type=int, help="instead: where the time of an epoch goes, over this many of a search, at least 2")
     add("--steps", type=int, default=200, help="of a loss curve, whose batch is the first of --batches")
-    add("--out", type=Path, help="folder for results.md and results.json")
+    add("--out", type=Path, help="folder for the page and its data")
     return parser
 
 
@@ -94,7 +95,12 @@ def _watch_epochs(options: argparse.Namespace, device: torch.device) -> EpochRes
     if unknown := {*options.spaces} - {*PUBLISHED_SETTINGS}:
         sys.exit(f"error: --epochs takes the spaces {', '.join(PUBLISHED_SETTINGS)}, not {', '.join(sorted(unknown))}")
     threads = [] if options.threads is None else [f"threads={options.threads}"]
-    words = [f"device={device}", f"trainer.precision={options.precision}", *threads]
+    words = [
+        f"device={device}",
+        f"trainer.precision={options.precision}",
+        f"space.recompute={options.recompute}",
+        *threads,
+    ]
     size = [f"network.channels={options.channels}", f"network.cells={options.cells}"]
     searches = []
     for space in options.spaces:
@@ -102,11 +108,8 @@ def _watch_epochs(options: argparse.Namespace, device: torch.device) -> EpochRes
         searches.append(on_digits(space, options.epochs, words, settled(device)))
         for batch in options.batches:
             _say(f"{space}, {options.epochs} epochs of {SHORT} steps, batch {batch}")
-            image_size = options.image_size
-            one = on_cifar10(
-                space, options.epochs, [*words, *size], settled(device), batch=batch, image_size=image_size
-            )
-            searches.append(one)
+            sizes = {"batch": batch, "image_size": options.image_size}
+            searches.append(on_cifar10(space, options.epochs, [*words, *size], settled(device), **sizes))
     return EpochResults(_machine(device), versions(), _told(options), searches)
 
 

@@ -4,8 +4,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from experiments.speed.epoch import COLUMNS as PARTS
-from experiments.speed.epoch import ONCE, Epochs
 from experiments.speed.machine import Rates
 from experiments.speed.measure import COUNTED_BATCH, Count, Row
 from experiments.speed.workload import BATCHED, EDGE_BY_EDGE
@@ -50,7 +48,7 @@ class Results:
     def page(self, *, breakdown: bool = False) -> str:
         """Everything but single repetitions, as Markdown."""
         blocks = [
-            _facts(machine=self.machine, versions=self.versions, options=self.options),
+            facts(machine=self.machine, versions=self.versions, options=self.options),
             f"Measured rates: {self.rates.macs / 1e9:,.1f} G multiply-accumulates/s in a matrix product, "
             f"{self.rates.bytes / 1e9:,.1f} GB/s in a copy.",
             table(COLUMNS, map(_cells, self.rows), words=4),
@@ -61,44 +59,11 @@ class Results:
         return "\n\n".join(blocks) + "\n"
 
 
-@dataclass(frozen=True)
-class EpochResults:
-    """Where the time of epochs went, and on what machine."""
-
-    machine: dict[str, Any]
-    versions: dict[str, str]
-    options: dict[str, Any]
-    searches: Sequence[Epochs]
-
-    def data(self) -> dict[str, Any]:
-        """Everything, as plain values."""
-        data: dict[str, Any] = json_data(asdict(self))
-        for search, measured in zip(data["searches"], self.searches, strict=True):
-            search |= {"typical": measured.typical, "outside": measured.outside}
-        return data
-
-    def page(self) -> str:
-        """A line a search, as Markdown."""
-        head = ["search", "batch", "steps", *(f"{part} ms" for part in PARTS), "once an epoch ms", "outside steps %"]
-        blocks = [
-            _facts(machine=self.machine, versions=self.versions, options=self.options),
-            "Milliseconds of an epoch, the median over all epochs but the first:",
-            table(head, map(_epoch_cells, self.searches), words=1),
-        ]
-        return "\n\n".join(blocks) + "\n"
-
-
-def _facts(**named: dict[str, Any]) -> str:
+def facts(**named: dict[str, Any]) -> str:
+    """A line for each group of facts."""
     return "\n".join(
-        f"- {title}: {', '.join(f'{name} {value}' for name, value in facts.items())}" for title, facts in named.items()
+        f"- {title}: {', '.join(f'{name} {value}' for name, value in told.items())}" for title, told in named.items()
     )
-
-
-def _epoch_cells(search: Epochs) -> list[str]:
-    typical, once = search.typical, sum(search.typical[part] for part in ONCE)
-    milliseconds = [_number(typical[part], 1e-3) for part in PARTS]
-    share = f"{100 * search.outside:.2f} (of {search.whole} steps)"
-    return [search.search, str(search.batch), str(search.steps), *milliseconds, _number(once, 1e-3), share]
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, words: int) -> str:
@@ -114,19 +79,19 @@ def _cells(row: Row) -> list[str]:
         row.work,
         str(row.batch),
         row.variant,
-        f"failed: {row.failed}".replace("|", "/") if row.failed else _number(seconds, 1e-3),
+        f"failed: {row.failed}".replace("|", "/") if row.failed else number(seconds, 1e-3),
         f"{faster.median:.2f} ({faster.low:.2f} to {faster.high:.2f})" if faster else "–" if row.failed else "1",
-        _number(row.batch / seconds if seconds else None),
-        _number(row.peak_bytes, 1e6),
+        number(row.batch / seconds if seconds else None),
+        number(row.peak_bytes, 1e6),
         f"{row.kernels:,}" if row.kernels is not None else "–",
-        _number(row.bytes, 1e6),
-        _number(row.floor_macs, 1e-3),
-        _number(row.floor_bytes, 1e-3),
-        _number(row.compile_seconds),
+        number(row.bytes, 1e6),
+        number(row.floor_macs, 1e-3),
+        number(row.floor_bytes, 1e-3),
+        number(row.compile_seconds),
     ]
 
 
-def _number(value: float | None, unit: float = 1.0) -> str:
+def number(value: float | None, unit: float = 1.0) -> str:
     """Three digits, in a unit."""
     if value is None:
         return "–"
@@ -140,7 +105,7 @@ def _table_of_counts(counts: Sequence[Count]) -> str:
         kernels = [sum(count.kernels.values()) for count in (one, other)]
         bytes = [sum(count.bytes.values()) for count in (one, other)]
         shares = [f"{both[1] / both[0]:.2f}" for both in (kernels, bytes)]
-        numbers = [*(f"{k:,}" for k in kernels), shares[0], *(_number(b, 1e6) for b in bytes), shares[1]]
+        numbers = [*(f"{k:,}" for k in kernels), shares[0], *(number(b, 1e6) for b in bytes), shares[1]]
         rows.append([one.space, one.device, *numbers])
     return table(head, rows, words=2)
 
@@ -154,7 +119,7 @@ def _tables_of_operations(counts: Sequence[Count]) -> Iterable[str]:
             [
                 f"`{name}`",
                 *(str(count.kernels.get(name, 0)) for count in both),
-                *(_number(count.bytes.get(name, 0), 1e6) for count in both),
+                *(number(count.bytes.get(name, 0), 1e6) for count in both),
             ]
             for name in names
         ]
