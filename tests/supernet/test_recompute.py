@@ -121,6 +121,16 @@ def test_autocast_is_that_of_the_first_run() -> None:
     assert equal(*results)
 
 
+def test_weights_that_were_changed_meanwhile_are_refused() -> None:
+    for net in blocks():
+        x, scale = inputs()
+        loss = forward(net, x, scale)
+        with torch.no_grad():
+            net[0].first.weight.add_(1.0)
+        with pytest.raises(RuntimeError, match=r"in.?place"):
+            torch.autograd.grad(loss, [x, scale])
+
+
 def test_without_gradients_the_function_runs_once() -> None:
     _, net = blocks()
     x, scale = inputs()
