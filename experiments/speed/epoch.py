@@ -23,24 +23,20 @@ from experiments.speed.stopwatch import OTHER, Place, Stopwatch, watched
 from nas.cli.search_log import SearchLog
 from nas.data.pixels import PixelStream
 from nas.optimization import BilevelOptimizer
+from nas.optimization.measure import Meter
 
-STEPS, VALIDATION, DATA, DRAWING, CHECKPOINT, LOGGING = (
-    "steps",
-    "validation",
-    "data",
-    "drawing",
-    "checkpoint",
-    "logging",
-)
+STEPS, VALIDATION, DATA, METERS = "steps", "validation", "data", "meters"
+DRAWING, CHECKPOINT, LOGGING = "drawing", "checkpoint", "logging"
 PARTS: dict[str, Sequence[Place]] = {
     STEPS: [(BilevelOptimizer, "arch_step"), (BilevelOptimizer, "weight_step")],
     VALIDATION: [(import_module("nas.optimization.search"), "evaluate")],
     DATA: [(PixelStream, "__next__")],
+    METERS: [(Meter, "add")],
     DRAWING: [(nas.cli.search_log, name) for name in ("heat_map", "write_picture", "animation")],
     CHECKPOINT: [(nas.cli.search_log, "save_checkpoint")],
     LOGGING: [(SearchLog, "epoch"), (SearchLog, "finish")],
 }
-"""`logging` is what a search writes down besides its pictures and its checkpoint."""
+"""`meters` sum up losses and hits; `logging` is what a search writes down besides its pictures and its checkpoint."""
 
 COLUMNS = (*PARTS, OTHER)
 ONCE = (DRAWING, CHECKPOINT, LOGGING, OTHER)
