@@ -13,8 +13,6 @@ from nas.data import Samples
 from nas.optimization import Feed
 from tests.cli.commands import SMALL_CELL, read_epochs, succeed
 
-pytestmark = pytest.mark.usefixtures("plain_pictures")
-
 WORDS = ("debug=smoke", "network.cells=1", "trainer.arch_warmup=0", *SMALL_CELL)
 VARIANTS = {
     "darts": ("space=darts",),

@@ -133,7 +133,6 @@ def test_the_code_of_a_page_runs(page: Path, capsys: pytest.CaptureFixture[str])
         assert namespace["network"](images).shape == (len(images), 2)
 
 
-@pytest.mark.usefixtures("plain_pictures")
 @pytest.mark.parametrize("space", ["my_space", "darts_1x1"])
 def test_the_parts_of_the_page_on_extending_are_searched(space: str, own: Path) -> None:
     words = ("--config-dir", str(own), f"+space={space}", *TINY, "hydra.run.dir=run")

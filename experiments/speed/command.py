@@ -11,11 +11,13 @@ from typing import Any
 
 import torch
 
+from experiments.speed.epoch import PUBLISHED_SETTINGS, SHORT, on_cifar10, on_digits
+from experiments.speed.epoch_report import EpochResults
 from experiments.speed.loss_curve import as_csv, as_png, loss_curves
-from experiments.speed.machine import measured_rates
+from experiments.speed.machine import measured_rates, settled
 from experiments.speed.measure import Bench, Count, Row, count
 from experiments.speed.report import Results
-from experiments.speed.workload import META, ORDERS, Subject
+from experiments.speed.workload import ORDERS, Subject
 from nas.cli.parts import device_of
 from nas.space import Skeleton
 from nas.tracking import device_words, versions
@@ -32,12 +34,19 @@ def main(words: Sequence[str] | None = None) -> None:
         options.out.mkdir(parents=True, exist_ok=True)
     if options.loss_curve:
         return _draw_loss_curves(options, device)
+    if options.epochs is not None:
+        epochs = _watch_epochs(options, device)
+        return _write(options.out, "epochs", epochs.page(), epochs.data())
     results = _measure(options, device)
-    page = results.page(breakdown=options.breakdown)
+    _write(options.out, "results", results.page(breakdown=options.breakdown), results.data())
+
+
+def _write(folder: Path | None, name: str, page: str, data: dict[str, Any]) -> None:
+    """Prints the page, and writes page and data to the folder."""
     print(page)
-    if options.out:
-        write_atomically(options.out / "results.md", page)
-        write_atomically(options.out / "results.json", json.dumps(results.data(), indent=1) + "\n")
+    if folder:
+        write_atomically(folder / f"{name}.md", page)
+        write_atomically(folder / f"{name}.json", json.dumps(data, indent=1) + "\n")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -54,30 +63,58 @@ def _parser() -> argparse.ArgumentParser:
     add("--threads", type=int, help="of one operation on the CPU; left out, torch chooses")
     add("--device", default="auto", help="auto, cpu, cuda or cuda:NUMBER")
     add("--precision", default="float32", choices=PRECISIONS)
+    add("--recompute", action="store_true", help="the batched supernet with space.recompute=true, too")
     add("--compile", action="store_true", help="measure torch.compile of the batched supernet too")
     add("--breakdown", action="store_true", help="kernels and bytes by operation")
     add("--loss-curve", action="store_true", help="instead: training losses on digits, to the folder --out")
+    add("--epochs", type=int, help="instead: where the time of an epoch goes, over this many of a search, at least 2")
     add("--steps", type=int, default=200, help="of a loss curve, whose batch is the first of --batches")
-    add("--out", type=Path, help="folder for results.md and results.json")
+    add("--out", type=Path, help="folder for the page and its data")
     return parser
 
 
 def _measure(options: argparse.Namespace, device: torch.device) -> Results:
     autocast = PRECISIONS[options.precision]
     rates = measured_rates(device, autocast or torch.float32)
-    bench = Bench(device, autocast, options.repetitions, options.compile, rates)
+    bench = Bench(device, autocast, options.repetitions, options.recompute, options.compile, rates)
     skeleton = Skeleton(options.channels, options.cells)
     rows: list[Row] = []
     counts: list[Count] = []
     for subject in (Subject(space, skeleton, options.image_size) for space in options.spaces):
-        for place in (device, META):
-            counts += count(subject, place)
+        counts += count(subject, device)
         for order in options.orders:
             for batch in options.batches:
                 _say(f"{subject.space}, {ORDERS[order].work}, batch {batch}")
                 rows += bench.rows(subject, order, batch)
-    told = {name: str(value) if isinstance(value, Path) else value for name, value in vars(options).items()}
-    return Results(_machine(device), versions(), told, rates, rows, counts)
+    return Results(_machine(device), versions(), _told(options), rates, rows, counts)
+
+
+def _watch_epochs(options: argparse.Namespace, device: torch.device) -> EpochResults:
+    if options.epochs < 2:
+        sys.exit(f"error: --epochs is {options.epochs}; give at least 2: the first is not counted")
+    if unknown := {*options.spaces} - {*PUBLISHED_SETTINGS}:
+        sys.exit(f"error: --epochs takes the spaces {', '.join(PUBLISHED_SETTINGS)}, not {', '.join(sorted(unknown))}")
+    threads = [] if options.threads is None else [f"threads={options.threads}"]
+    words = [
+        f"device={device}",
+        f"trainer.precision={options.precision}",
+        f"space.recompute={options.recompute}",
+        *threads,
+    ]
+    size = [f"network.channels={options.channels}", f"network.cells={options.cells}"]
+    searches = []
+    for space in options.spaces:
+        _say(f"{space}, {options.epochs} epochs on digits")
+        searches.append(on_digits(space, options.epochs, words, settled(device)))
+        for batch in options.batches:
+            _say(f"{space}, {options.epochs} epochs of {SHORT} steps, batch {batch}")
+            sizes = {"batch": batch, "image_size": options.image_size}
+            searches.append(on_cifar10(space, options.epochs, [*words, *size], settled(device), **sizes))
+    return EpochResults(_machine(device), versions(), _told(options), searches)
+
+
+def _told(options: argparse.Namespace) -> dict[str, Any]:
+    return {name: str(value) if isinstance(value, Path) else value for name, value in vars(options).items()}
 
 
 def _machine(device: torch.device) -> dict[str, Any]:

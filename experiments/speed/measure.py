@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from unittest.mock import patch
 
 import torch
 
@@ -13,13 +14,13 @@ from experiments.speed.workload import (
     BATCHED,
     COMPILED,
     EDGE_BY_EDGE,
-    META,
     ORDERS,
+    RECOMPUTED,
     Subject,
-    plain_forward_backward,
     step,
 )
 from nas.optimization.compilation import first_line
+from nas.supernet import depthwise
 
 COUNTED_BATCH = 4
 
@@ -78,12 +79,14 @@ class Bench:
     device: torch.device
     autocast: torch.dtype | None
     repetitions: int
+    recomputed: bool
     compiled: bool
     rates: Rates
 
     def rows(self, subject: Subject, order: int, batch: int) -> Iterator[Row]:
         """The variants at one work, in their order."""
-        names = [EDGE_BY_EDGE, BATCHED, *([COMPILED] if self.compiled else [])]
+        asked = {RECOMPUTED: self.recomputed, COMPILED: self.compiled}
+        names = [EDGE_BY_EDGE, BATCHED, *(name for name, wanted in asked.items() if wanted)]
         works: dict[str, Work] = {}
         first_call: dict[str, float] = {}
         failed: dict[str, str] = {}
@@ -126,14 +129,19 @@ class Bench:
 
 
 def count(subject: Subject, device: torch.device) -> Iterator[Count]:
-    """Kernels and bytes edge by edge and batched.
+    """Kernels and bytes edge by edge and batched, on this device and as on a GPU.
 
-    On `meta` nothing is computed, and operations are chosen as on a GPU.
+    On a CPU gradients of depthwise convolutions are split into operations that are fast there; without that a CPU runs
+    the operations that a GPU would.
     """
+    yield from _counts(subject, device, "as on this device")
+    with patch.object(depthwise, "SPLIT_ON", set()):
+        yield from _counts(subject, torch.device("cpu"), "as on a GPU")
+
+
+def _counts(subject: Subject, device: torch.device, label: str) -> Iterator[Count]:
     for name in (EDGE_BY_EDGE, BATCHED):
-        search = subject.search(name, device=device)
-        kernels = _counted(plain_forward_backward(search, subject, COUNTED_BATCH, device))
-        label = "as on a GPU" if device == META else "as on this device"
+        kernels = _counted(step(subject.search(name, device=device), 0, subject, COUNTED_BATCH, device))
         yield Count(subject.space, name, label, dict(kernels.counts), dict(kernels.traffic))
 
 

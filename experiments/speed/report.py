@@ -48,10 +48,7 @@ class Results:
     def page(self, *, breakdown: bool = False) -> str:
         """Everything but single repetitions, as Markdown."""
         blocks = [
-            "\n".join(
-                f"- {title}: {', '.join(f'{name} {value}' for name, value in facts.items())}"
-                for title, facts in (("machine", self.machine), ("versions", self.versions), ("options", self.options))
-            ),
+            facts(machine=self.machine, versions=self.versions, options=self.options),
             f"Measured rates: {self.rates.macs / 1e9:,.1f} G multiply-accumulates/s in a matrix product, "
             f"{self.rates.bytes / 1e9:,.1f} GB/s in a copy.",
             table(COLUMNS, map(_cells, self.rows), words=4),
@@ -60,6 +57,13 @@ class Results:
             *(_tables_of_operations(self.counts) if breakdown else ()),
         ]
         return "\n\n".join(blocks) + "\n"
+
+
+def facts(**named: dict[str, Any]) -> str:
+    """A line for each group of facts."""
+    return "\n".join(
+        f"- {title}: {', '.join(f'{name} {value}' for name, value in told.items())}" for title, told in named.items()
+    )
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, words: int) -> str:
@@ -75,19 +79,19 @@ def _cells(row: Row) -> list[str]:
         row.work,
         str(row.batch),
         row.variant,
-        f"failed: {row.failed}".replace("|", "/") if row.failed else _number(seconds, 1e-3),
+        f"failed: {row.failed}".replace("|", "/") if row.failed else number(seconds, 1e-3),
         f"{faster.median:.2f} ({faster.low:.2f} to {faster.high:.2f})" if faster else "–" if row.failed else "1",
-        _number(row.batch / seconds if seconds else None),
-        _number(row.peak_bytes, 1e6),
+        number(row.batch / seconds if seconds else None),
+        number(row.peak_bytes, 1e6),
         f"{row.kernels:,}" if row.kernels is not None else "–",
-        _number(row.bytes, 1e6),
-        _number(row.floor_macs, 1e-3),
-        _number(row.floor_bytes, 1e-3),
-        _number(row.compile_seconds),
+        number(row.bytes, 1e6),
+        number(row.floor_macs, 1e-3),
+        number(row.floor_bytes, 1e-3),
+        number(row.compile_seconds),
     ]
 
 
-def _number(value: float | None, unit: float = 1.0) -> str:
+def number(value: float | None, unit: float = 1.0) -> str:
     """Three digits, in a unit."""
     if value is None:
         return "–"
@@ -101,7 +105,7 @@ def _table_of_counts(counts: Sequence[Count]) -> str:
         kernels = [sum(count.kernels.values()) for count in (one, other)]
         bytes = [sum(count.bytes.values()) for count in (one, other)]
         shares = [f"{both[1] / both[0]:.2f}" for both in (kernels, bytes)]
-        numbers = [*(f"{k:,}" for k in kernels), shares[0], *(_number(b, 1e6) for b in bytes), shares[1]]
+        numbers = [*(f"{k:,}" for k in kernels), shares[0], *(number(b, 1e6) for b in bytes), shares[1]]
         rows.append([one.space, one.device, *numbers])
     return table(head, rows, words=2)
 
@@ -115,7 +119,7 @@ def _tables_of_operations(counts: Sequence[Count]) -> Iterable[str]:
             [
                 f"`{name}`",
                 *(str(count.kernels.get(name, 0)) for count in both),
-                *(_number(count.bytes.get(name, 0), 1e6) for count in both),
+                *(number(count.bytes.get(name, 0), 1e6) for count in both),
             ]
             for name in names
         ]

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 
 import torch
-import torch.nn.functional as F
 from hydra import compose, initialize_config_module
 from hydra.utils import instantiate
 from omegaconf import DictConfig
@@ -15,9 +14,10 @@ from nas.architecture import ArchParameters
 from nas.optimization import BilevelOptimizer, Objective, compile_parts
 from nas.space import Skeleton
 
-EDGE_BY_EDGE, BATCHED, COMPILED = "edge_by_edge", "batched", "compiled"
-VARIANTS = (EDGE_BY_EDGE, BATCHED, COMPILED)
-"""Ways to run a supernet; `compiled` is the batched one given to torch.compile."""
+EDGE_BY_EDGE, BATCHED, RECOMPUTED, COMPILED = "edge_by_edge", "batched", "recomputed", "compiled"
+VARIANTS = (EDGE_BY_EDGE, BATCHED, RECOMPUTED, COMPILED)
+"""Ways to run a supernet; `recomputed` is the batched one with `space.recompute=true`, `compiled` the batched one given
+to torch.compile."""
 
 META = torch.device("meta")
 
@@ -60,7 +60,7 @@ class Subject:
         seed: int = 0,
     ) -> BilevelOptimizer:
         """A search at its start; all variants start with the same numbers."""
-        config = _settings(self.space, BATCHED if variant == COMPILED else variant, method)
+        config = _settings(self.space, variant, method)
         space, parts = instantiate(config.space), instantiate(config.method)
         torch.manual_seed(seed)
         supernet = space.supernet(self.skeleton).to(device)
@@ -110,20 +110,10 @@ def step(search: BilevelOptimizer, order: int, subject: Subject, batch: int, dev
     return both_steps if order else forward_backward
 
 
-def plain_forward_backward(search: BilevelOptimizer, subject: Subject, batch: int, device: torch.device) -> Work:
-    """As `step` of order 0, in float32 and on any device: the objective asks for autocast, which `meta` lacks."""
-    images, labels = subject.batch(batch, device)
-    supernet, arch = search.objective.supernet, search.arch
-
-    def forward_backward() -> None:
-        loss = F.cross_entropy(supernet(images, arch.mixture(search.relaxation.sample)), labels)
-        torch.autograd.grad(loss, [*supernet.parameters(), *arch.parameters()], materialize_grads=True)
-
-    return forward_backward
-
-
 @cache
-def _settings(space: str, execution: str, method: str) -> DictConfig:
+def _settings(space: str, variant: str, method: str) -> DictConfig:
+    execution = EDGE_BY_EDGE if variant == EDGE_BY_EDGE else BATCHED
     overrides = ["experiment=darts_cifar10", f"space={space}", f"space.execution={execution}", f"method={method}"]
+    overrides += [f"space.recompute={str(variant == RECOMPUTED).lower()}"]
     with initialize_config_module("nas.conf", version_base="1.3"):
         return compose("search", overrides=overrides)

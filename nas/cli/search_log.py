@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
-from nas.architecture import EpochRecord, Mixture
+from nas.architecture import EpochRecord, Genotype, Mixture
 from nas.cli.drawing import write_picture
 from nas.optimization import SearchProcess
 from nas.rendering import animation, heat_map
@@ -17,7 +17,8 @@ class SearchLog:
     """Writes each epoch as it comes, so that a run that stops has lost nothing; a context manager.
 
     Every epoch: a line of `search.jsonl`, `genotype.json` with its picture, `checkpoint.pt`, and in TensorBoard the
-    curves, the mixture as heat maps and the genotype drawn. At the end: the genotype's evolution as one animation.
+    curves, the mixture as heat maps and the genotype drawn. At the end: the genotype's evolution as one animation. A
+    genotype is drawn once: its picture says since which epoch it holds.
     """
 
     def __init__(self, folder: Path, space: SearchSpace) -> None:
@@ -25,6 +26,7 @@ class SearchLog:
         self.space = space
         self.board = TensorBoard(folder)
         self._frames: list[bytes] = []
+        self._drawn: Genotype | None = None
 
     def __enter__(self) -> "SearchLog":
         return self
@@ -37,15 +39,11 @@ class SearchLog:
     def epoch(self, record: EpochRecord, process: SearchProcess) -> None:
         """Writes down one epoch."""
         append_line(self.folder / "search.jsonl", record.to_dict())
-        write_atomically(self.folder / "genotype.json", record.genotype.to_json())
         self.board.scalars(self._curves(record), record.epoch)
         mixture = process.mixture()
         if mixture is not None:
             self._mixture(mixture, record.epoch)
-        caption = f"{self.space.name}, epoch {record.epoch}"
-        png = write_picture(self.space.graphs(record.genotype), self.folder / "genotype", caption=caption)
-        self.board.png("genotype", png, record.epoch)
-        self._frames.append(png)
+        self._genotype(record.genotype, record.epoch)
         save_checkpoint(self.folder / "checkpoint.pt", {"epoch": record.epoch, **process.state_dict()})
 
     def finish(self, record: EpochRecord, settings: Mapping[str, Setting], metrics: Mapping[str, float]) -> None:
@@ -64,6 +62,17 @@ class SearchLog:
             "seconds": record.seconds,
             **self.space.statistics(record.genotype),
         }
+
+    def _genotype(self, genotype: Genotype, epoch: int) -> None:
+        if genotype == self._drawn:
+            png = self._frames[-1]
+        else:
+            write_atomically(self.folder / "genotype.json", genotype.to_json())
+            caption = f"{self.space.name}, since epoch {epoch}"
+            png = write_picture(self.space.graphs(genotype), self.folder / "genotype", caption=caption)
+            self._drawn = genotype
+        self.board.png("genotype", png, epoch)
+        self._frames.append(png)
 
     def _mixture(self, mixture: Mixture, epoch: int) -> None:
         for table, weights in mixture.tables.items():

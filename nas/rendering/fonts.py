@@ -1,18 +1,26 @@
-"""Fonts for Graphviz: matplotlib's DejaVu, which is there even where the system has no fonts."""
+"""Fonts: matplotlib's DejaVu, which is there even where the system has none."""
 
 import hashlib
 import os
 import tempfile
+from functools import cache
 from pathlib import Path
 from xml.sax.saxutils import escape
 
 import matplotlib
+from PIL import ImageFont
 
 SYSTEM = ("/usr/share/fonts", "/usr/local/share/fonts", "/Library/Fonts", "/System/Library/Fonts", "~/.fonts")
 
 
+@cache
+def font(pixels: int) -> ImageFont.FreeTypeFont:
+    """DejaVu Sans for pictures that Pillow draws; a character that it lacks is a box."""
+    return ImageFont.truetype(_folder() / "DejaVuSans.ttf", pixels, layout_engine=ImageFont.Layout.BASIC)
+
+
 def use_matplotlib_fonts() -> None:
-    """Points fontconfig at matplotlib's fonts before the first drawing, unless the user has set `FONTCONFIG_FILE`.
+    """Points Graphviz at them before its first drawing, by fontconfig, unless the user has set `FONTCONFIG_FILE`.
 
     Raises:
         OSError: the configuration cannot be written.
@@ -24,7 +32,7 @@ def use_matplotlib_fonts() -> None:
 def _configuration() -> Path:
     """The path of a `fonts.conf` in matplotlib's cache folder, named by its hash: environments may share the folder."""
     folder = Path(matplotlib.get_cachedir())
-    directories = (Path(matplotlib.get_data_path(), "fonts", "ttf"), *SYSTEM)
+    directories = (_folder(), *SYSTEM)
     lines = [f"<dir>{escape(str(directory))}</dir>" for directory in directories]
     lines.append(f"<cachedir>{escape(str(folder / 'fontconfig'))}</cachedir>")
     text = "\n".join(['<?xml version="1.0"?>', "<fontconfig>", *lines, "</fontconfig>", ""])
@@ -34,3 +42,7 @@ def _configuration() -> Path:
             file.write(text)
         os.replace(file.name, path)
     return path
+
+
+def _folder() -> Path:
+    return Path(matplotlib.get_data_path(), "fonts", "ttf")

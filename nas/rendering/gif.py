@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Sequence
+from itertools import groupby
 
 from PIL import Image
 
@@ -22,13 +23,14 @@ def animation(frames: Sequence[bytes], *, seconds_per_frame: float = 0.5) -> byt
         raise ValueError("an animation needs at least one PNG frame; it got none")
     if not 0.02 <= seconds_per_frame <= 60:
         raise ValueError(f"seconds_per_frame is {seconds_per_frame}; it may be 0.02 to 60")
+    runs = [(frame, len(list(equal))) for frame, equal in groupby(frames)]
+    frames = [frame for frame, _ in runs]
     sizes = [Image.open(io.BytesIO(frame)).size for frame in frames]
     canvas = (max(width for width, _ in sizes), max(height for _, height in sizes))
     colours = _colours([_on_canvas(frame, canvas) for frame in _sample(frames)])
     images = [_on_canvas(frame, canvas).quantize(palette=colours, dither=Image.Dither.NONE) for frame in frames]
-    milliseconds = [round(1000 * seconds_per_frame)] * (len(images) - 1) + [
-        round(LAST_FRAME * 1000 * seconds_per_frame)
-    ]
+    milliseconds = [round(1000 * seconds_per_frame * count) for _, count in runs]
+    milliseconds[-1] += round(1000 * seconds_per_frame * (LAST_FRAME - 1))
     buffer = io.BytesIO()
     images[0].save(
         buffer, format="GIF", save_all=True, append_images=images[1:], duration=milliseconds, loop=0, disposal=1

@@ -1,22 +1,28 @@
 """Mixture weights as a table of colours."""
 
+import io
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
-from matplotlib.axes import Axes
-from matplotlib.colors import Normalize, to_hex
-from matplotlib.font_manager import FontProperties
+from matplotlib.colors import Normalize
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
-from nas.rendering.figures import blank, encoded, text_size
-from nas.rendering.palette import text_on
+from nas.rendering.fonts import font
+from nas.rendering.labelled_table import (
+    CELL_WIDTH,
+    GAP,
+    MOST_COLUMNS,
+    MOST_ROWS,
+    NUMBER,
+    LabelledTable,
+    text_width,
+)
+from nas.rendering.palette import BLACK, text_on
 from nas.rendering.text import printable
 
-CELL = (46.0, 24.0)
-MOST_COLUMNS, MOST_ROWS = 40, 60  # above, cells get smaller, lose their numbers, and not every one is labelled
-LABEL = FontProperties(size=9)
+BAR = 14  # the width of the colour scale in pixels
 COLOURS = colormaps["cividis"]  # made for colour-blind readers
 
 
@@ -34,29 +40,19 @@ def heat_map(values: ArrayLike, rows: Sequence[str], columns: Sequence[str], *, 
     if table.shape != (len(rows), len(columns)) or table.size == 0:
         wanted = f"{len(rows)} row and {len(columns)} column labels"
         raise ValueError(f"a heat map needs a label for each row and column; values {table.shape} came with {wanted}")
-    shown = (min(len(columns), MOST_COLUMNS) * CELL[0], min(len(rows), MOST_ROWS) * CELL[1])
     row_labels, column_labels = ([printable(name).replace("\n", " ") for name in names] for names in (rows, columns))
-    heading = printable(title, width=max(30, int((shown[0] + _width(row_labels)) / 8)))
-    slant = max(map(_text_width, column_labels)) > CELL[0] - 4
-    below = _width(column_labels) * 0.7 if slant else 20
-    figure = blank(shown[0] + _width(row_labels) + 130, shown[1] + below + 22 * (heading.count("\n") + 1) + 20)
-    axes = figure.add_subplot()
     scale = _scale(table)
-    image = axes.imshow(np.ma.masked_invalid(table), cmap=COLOURS, norm=scale, aspect="auto")
-    figure.colorbar(image, ax=axes, pad=0.02, aspect=shown[1] / 14).ax.tick_params(labelsize=8)
-    axes.set_title(heading, fontsize=10.5, loc="left")
-    _label_axes(axes, row_labels, column_labels, slant)
+    ticks = _ticks(scale, len(rows))
+    room = 2 * GAP + BAR + GAP + max(text_width(label, NUMBER) for label in ticks)
+    page = LabelledTable(row_labels, column_labels, heading=printable(title, width=60), room=room)
+    colours = _coloured(table, scale)
+    page.fill(colours)
+    _draw_scale(page, scale, ticks)
     if len(rows) <= MOST_ROWS and len(columns) <= MOST_COLUMNS:
-        _print_values(axes, table, scale)
-    return encoded(figure, "png")
-
-
-def _text_width(text: str) -> float:
-    return text_size(text, LABEL)[0]
-
-
-def _width(labels: Sequence[str]) -> float:
-    return max(map(_text_width, labels)) + 10
+        _print_values(page, table, colours)
+    buffer = io.BytesIO()
+    page.image.save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def _scale(table: NDArray[np.float64]) -> Normalize:
@@ -67,27 +63,37 @@ def _scale(table: NDArray[np.float64]) -> Normalize:
     return Normalize(vmin=finite.min(), vmax=finite.max())
 
 
-def _label_axes(axes: Axes, rows: Sequence[str], columns: Sequence[str], slant: bool) -> None:
-    row_step, column_step = -(-len(rows) // MOST_ROWS), -(-len(columns) // MOST_COLUMNS)
-    axes.set_yticks(range(0, len(rows), row_step), labels=rows[::row_step], fontproperties=LABEL)
-    turn: dict[str, Any] = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if slant else {}
-    axes.set_xticks(range(0, len(columns), column_step), labels=columns[::column_step], fontproperties=LABEL, **turn)
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
-    axes.set_xticks(np.arange(len(columns) + 1) - 0.5, minor=True)
-    axes.set_yticks(np.arange(len(rows) + 1) - 0.5, minor=True)
-    axes.grid(which="minor", color="white", linewidth=1)
-    axes.tick_params(which="minor", length=0)
+def _coloured(table: NDArray[np.float64], scale: Normalize) -> NDArray[np.uint8]:
+    """(rows, columns, 3); white where there is no number."""
+    colours = COLOURS(scale(np.ma.masked_invalid(table)), bytes=True)[..., :3]
+    return np.where(np.isfinite(table)[..., None], colours, np.uint8(255))
 
 
-def _print_values(axes: Axes, table: NDArray[np.float64], scale: Normalize) -> None:
+def _ticks(scale: Normalize, rows: int) -> dict[str, float]:
+    """Round numbers on the scale, as many as fit, by their labels."""
+    assert scale.vmin is not None
+    assert scale.vmax is not None
+    numbers = MaxNLocator(min(rows + 1, 9), steps=[1, 2, 5, 10]).tick_values(scale.vmin, scale.vmax)
+    return {f"{number + 0.0:g}": number for number in numbers if scale.vmin <= number <= scale.vmax}
+
+
+def _draw_scale(page: LabelledTable, scale: Normalize, ticks: dict[str, float]) -> None:
+    """All colours on the right of the cells, the largest number on top."""
+    left, bottom = page.left + page.width + 2 * GAP, page.top + page.height - 1
+    bar = COLOURS(np.linspace(1, 0, page.height), bytes=True)[:, None, :3]
+    page.paste(bar, (left, page.top), (BAR, page.height))
+    for label, number in ticks.items():
+        y = bottom - round(float(scale(number)) * (page.height - 1))
+        page.pen.line((left + BAR, y, left + BAR + GAP // 2, y), BLACK)
+        page.pen.text((left + BAR + GAP, y), label, BLACK, font(NUMBER), anchor="lm")
+
+
+def _print_values(page: LabelledTable, table: NDArray[np.float64], colours: NDArray[np.uint8]) -> None:
     """Writes each number into its cell, two decimals or fewer, unless one of them is too wide."""
     largest = np.max(np.abs(table), initial=0, where=np.isfinite(table))
     style = ".2f" if largest < 10 else ".1f" if largest < 100 else ".0f"
     texts = {place: format(value, style) for place, value in np.ndenumerate(table) if np.isfinite(value)}
-    if texts and max(map(_text_width, texts.values())) > CELL[0] - 4:
+    if any(text_width(text, NUMBER) > CELL_WIDTH - GAP for text in texts.values()):
         return
     for (row, column), text in texts.items():
-        fill = to_hex(COLOURS(float(scale(table[row, column]))))
-        label = axes.text(column, row, text, ha="center", va="center_baseline", fontsize=8.25, color=text_on(fill))
-        label.set_in_layout(False)  # it is inside the axes; measuring it takes time
+        page.write(row, column, text, text_on(f"#{colours[row, column].tobytes().hex()}"))

@@ -14,6 +14,7 @@ from nas.supernet.fan import (
 from nas.supernet.mixed import MixedModule
 from nas.supernet.mixed_op import MixedOp
 from nas.supernet.partial_channels import PartialChannels
+from nas.supernet.recompute import recomputed
 
 __all__ = [
     "Batched",
@@ -31,6 +32,7 @@ __all__ = [
     "depthwise_conv2d",
     "edge_by_edge",
     "image",
+    "recomputed",
     "rows",
     "weighted_sum",
 ]

@@ -1,6 +1,6 @@
 """Depthwise convolutions of many edges at once, with a backward pass that is fast on a CPU too."""
 
-from itertools import pairwise
+from itertools import product
 from typing import Any
 
 import torch
@@ -13,6 +13,9 @@ from nas.supernet.precision import autocast_dtype, without_autocast
 
 SPLIT_ON = {"cpu"}
 """The devices on which the gradients of large and dilated kernels are computed in parts; elsewhere by PyTorch."""
+
+COLUMNS = 3
+"""Of a kernel at a time: the most of which a CPU computes the gradient fast."""
 
 
 class Copies:
@@ -48,7 +51,8 @@ def depthwise_conv2d(source: Copies, weight: Tensor, *, stride: int = 1, dilatio
 
     - the gradient of a dilated convolution's input is a convolution with the kernel turned around;
     - a stride that equals the dilation reads every second pixel only, so both are dropped with the others;
-    - taps are taken three columns at a time, from copies of the rows that are shifted and lie below each other;
+    - the gradient of the kernel is taken three columns at a time;
+    - a stride divides the image into phases, each of which meets taps of its own, without a stride;
     - the phases of a dilated convolution lie side by side, zeros between them, and are convolved without dilation.
     """
     if (dtype := autocast_dtype(weight.device)) is not None:
@@ -78,32 +82,46 @@ class _Depthwise(Function):
         need_x, need_weight = ctx.needs_input_grad[:2]
         gradient = gradient.contiguous(memory_format=torch.channels_last)
         stride, dilation, kernel = ctx.stride, ctx.dilation, weight.shape[-1]
+        padding = [dilation * (kernel // 2)] * 2
         dx = dweight = None
         if x.device.type not in SPLIT_ON or (dilation == 1 and kernel <= 3) or (dilation > 1 and stride > 1):
             every = repeated[0] if repeated else _repeat(x, ctx.count)
-            dx, dweight = _native(gradient, every, weight, stride, dilation, need_x, need_weight)
+            dx, dweight = _native(gradient, every, weight, padding, stride, dilation, need=(need_x, need_weight))
         else:
             if need_weight:
                 dweight = _weight_gradient(x, ctx.count, gradient, kernel, stride, dilation)
             if need_x and dilation > 1:
-                padding = dilation * (kernel // 2)
                 dx = F.conv2d(gradient, weight.flip(2, 3), None, 1, padding, dilation, weight.shape[0])
             elif need_x:
                 shape = (x.shape[0], weight.shape[0], *x.shape[2:])
                 stand_in = torch.empty(shape, dtype=x.dtype, memory_format=torch.channels_last)
-                dx, _ = _native(gradient, stand_in, weight, stride, dilation, True, False)
+                dx, _ = _native(gradient, stand_in, weight, padding, stride, need=(True, False))
         return None if dx is None else _sum_copies(dx, ctx.count), dweight, None, None, None, None
 
 
 def _native(
-    gradient: Tensor, x: Tensor, weight: Tensor, stride: int, dilation: int, need_x: bool, need_weight: bool
+    gradient: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    padding: list[int],
+    stride: int = 1,
+    dilation: int = 1,
+    *,
+    need: tuple[bool, bool],
 ) -> tuple[Tensor | None, Tensor | None]:
-    """PyTorch's own gradients of a depthwise convolution."""
-    padding = dilation * (weight.shape[-1] // 2)
-    strides, paddings, dilations = [stride] * 2, [padding] * 2, [dilation] * 2
-    mask = [need_x, need_weight, False]
+    """PyTorch's own gradients of a depthwise convolution, to x and to the weight."""
     dx, dweight, _ = torch.ops.aten.convolution_backward(
-        gradient, x, weight, None, strides, paddings, dilations, False, [0, 0], weight.shape[0], mask
+        gradient,
+        x,
+        weight,
+        None,
+        [stride] * 2,
+        padding,
+        [dilation] * 2,
+        False,
+        [0, 0],
+        weight.shape[0],
+        [*need, False],
     )
     return dx, dweight
 
@@ -113,37 +131,34 @@ def _weight_gradient(x: Tensor, count: int, gradient: Tensor, kernel: int, strid
     padding = kernel // 2
     if dilation > 1:
         x, gradient = _side_by_side(x, dilation, padding), _side_by_side(gradient, dilation, padding)
-    batch, channels, height, _ = x.shape
-    taps = min(kernel, 3)
-    starts = [*range(0, kernel - 3, 3), kernel - taps]
-    needed = (gradient.shape[3] - 1) * stride + taps  # columns that the output's columns read
-    pixels, zero, parts = x.permute(0, 2, 3, 1), x.new_zeros(1), []
-    for start in starts:
-        first = start - padding  # the column under the first tap
-        within = pixels[:, :, max(first, 0) : max(first + needed, 0)]
-        left = min(max(-first, 0), needed)
-        right = needed - left - within.shape[2]
-        parts += [zero.expand(batch, height, left, channels)] if left else []
-        parts += [within]
-        parts += [zero.expand(batch, height, right, channels)] if right else []
-    shifts = len(starts)
-    below = torch.cat(parts, 2).reshape(batch, height * shifts, needed, channels).permute(0, 3, 1, 2)
-    _, dweight, _ = torch.ops.aten.convolution_backward(
-        gradient,
-        _repeat(below, count),
-        gradient.new_empty((gradient.shape[1], 1, kernel * shifts, taps)),
-        None,
-        [stride * shifts, stride],
-        [padding * shifts, 0],
-        [1, 1],
-        False,
-        [0, 0],
-        gradient.shape[1],
-        [False, True, False],
-    )
-    by_shift = dweight.view(-1, 1, kernel, shifts, taps)
-    fresh = [0, *(before + taps - start for before, start in pairwise(starts))]
-    return torch.cat([by_shift[:, :, :, shift, known:] for shift, known in enumerate(fresh)], dim=-1)
+    groups, height, width = gradient.shape[1:]
+    reach = -(-padding // stride)  # taps of a phase lie -reach to reach pixels away
+    stand_in = gradient.new_empty(groups, 1, 2 * reach + 1, COLUMNS)
+
+    def taps(phase: Tensor, first: int) -> Tensor:
+        read = _window(phase, count, height, first, width + COLUMNS - 1)
+        _, found = _native(gradient, read, stand_in, [reach, 0], need=(False, True))
+        assert found is not None
+        return found
+
+    phases = [x[:, :, row::stride, column::stride] for row, column in product(range(stride), repeat=2)]
+    firsts = range(-reach, reach + 1, COLUMNS)
+    every = torch.cat([torch.cat([taps(phase, first) for first in firsts], 3) for phase in phases], 1)
+    inner = slice(stride * reach - padding, stride * reach + padding + 1)
+    return F.pixel_shuffle(every, stride)[:, :, inner, inner]
+
+
+def _window(x: Tensor, count: int, height: int, first: int, width: int) -> Tensor:
+    """`height` rows of an image and `width` columns from `first` on, zeros beyond its edges, its channels repeated."""
+    batch, channels, rows, columns = x.shape
+    start = min(max(first, 0), columns)
+    end = max(min(first + width, columns), start)
+    window = x.new_empty(batch, height, width, count, channels)
+    window[:, :rows, start - first : end - first] = x.permute(0, 2, 3, 1)[:, :, start:end, None]
+    for beyond in (window[:, :, : start - first], window[:, :, end - first :], window[:, rows:]):
+        if beyond.numel():
+            beyond.zero_()
+    return window.flatten(3).permute(0, 3, 1, 2)
 
 
 def _side_by_side(x: Tensor, dilation: int, gap: int) -> Tensor:

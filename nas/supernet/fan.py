@@ -79,7 +79,7 @@ class Separate:
 
 
 Outputs = Shared | Normalized | Separate
-"""What an operator makes of a fan; None is nothing at all."""
+"""What an operator makes of a fan."""
 
 
 @runtime_checkable
@@ -92,7 +92,7 @@ class Batched(Protocol):
 
     family: Hashable
 
-    def batched(self, fan: Fan, parameters: Mapping[str, Tensor]) -> Outputs | None:
+    def batched(self, fan: Fan, parameters: Mapping[str, Tensor]) -> Outputs:
         """The operator on every edge; it must equal `forward` on each.
 
         `parameters` are those of all edges, by their names in this module, stacked: (T * S, *shape). Everything else,

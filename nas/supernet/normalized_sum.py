@@ -57,21 +57,24 @@ def _forward(
 ) -> Tensor:
     targets, count, channels = base.shape
     inputs = weights[0].shape[-1]
-    weight = torch.stack([w.view(targets, -1, channels, inputs) for w in weights], 1).view(-1, channels, inputs)
-    mixture = torch.stack(list(mixtures), 1).view(-1, 1)
-    x = torch.cat([rows(feature).view(count, targets, -1) for feature in features], 2)
-    blocks = x.view(count, -1, inputs).transpose(0, 1).to(weight.dtype)  # (T * features * B, R, K)
-    mean = blocks.mean(1)
-    moment = torch.bmm(blocks.transpose(1, 2), blocks)
+    weight = torch.stack([w.transpose(1, 2) for w in weights]).flatten(0, 1)  # W' of every block: features, T, B
+    mixture = torch.stack(list(mixtures)).view(-1, 1)
+    pixels = [rows(feature) for feature in features]
+    blocks = [x.view(count, -1, inputs).transpose(0, 1).to(weight.dtype) for x in pixels]  # (T * B, R, K)
+    mean = _joined([block.mean(1) for block in blocks])
+    moment = _joined([torch.bmm(block.transpose(1, 2), block) for block in blocks])
     covariance = torch.baddbmm(moment, mean[:, :, None], mean[:, None], beta=1 / count, alpha=-1)
-    spread = torch.bmm(weight, covariance)
-    scale = (spread * weight).sum(-1).clamp_(min=0).add_(eps).rsqrt_()  # r
+    spread = torch.bmm(covariance, weight)
+    scale = (spread * weight).sum(1).clamp_(min=0).add_(eps).rsqrt_()  # r
     gain = scale * mixture
-    product = weight * gain[:, :, None]
-    down = product.view(targets, -1, channels, inputs).transpose(2, 3).reshape(targets, -1, channels)
-    total = torch.baddbmm(base.to(x.dtype), x.transpose(0, 1), down.to(x.dtype))
-    total -= torch.bmm(product, mean[:, :, None]).view(targets, -1, channels).sum(1, keepdim=True)
-    ctx.save_for_backward(x, weight, mean, spread, scale, gain, product)
+    product = weight * gain[:, None]
+    down = product.view(len(features), targets, -1, channels)
+    shift = torch.bmm(mean.view(-1, 1, down.shape[2]), down.flatten(0, 1)).view(-1, targets, 1, channels).sum(0)
+    total = base.to(pixels[0].dtype)
+    for x, weighted in zip(pixels, down.to(total.dtype), strict=True):
+        total = torch.baddbmm(total, x.view(count, targets, -1).transpose(0, 1), weighted)
+    total -= shift
+    ctx.save_for_backward(*pixels, weight, mean, spread, scale, gain, product)
     ctx.images = (features[0].shape[0], *features[0].shape[2:])
     return total
 
@@ -82,48 +85,52 @@ def _backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
     h = r sum(g z),  dL/dm = sum of h over channels,  dL/d(W x) = m r (g - sum(g) / R - r h r z / R),
     dL/dx = W' dL/d(W x),  dL/dW = sum(dL/d(W x) x'), and all sums follow from sum(g x'), sum(g) and the covariance.
     """
-    x, weight, mean, spread, scale, gain, product = ctx.saved_tensors
-    n, targets, channels, inputs = ctx.features, len(gradient), gradient.shape[2], weight.shape[2]
-    outer = torch.bmm(x.permute(1, 2, 0), gradient).to(weight.dtype)
-    outer = outer.view(-1, inputs, channels).transpose(1, 2)  # sum(g x')
-    total = gradient.sum(1, dtype=weight.dtype)[:, None].expand(targets, len(weight) // targets, channels)
-    total = total.reshape(-1, channels)  # sum(g)
-    centered = torch.baddbmm(outer, total[:, :, None], mean[:, None], alpha=-1)
-    along = (weight * centered).sum(-1).mul_(scale)  # h
+    *pixels, weight, mean, spread, scale, gain, product = ctx.saved_tensors
+    n, (targets, count, channels), inputs = len(pixels), gradient.shape, weight.shape[1]
+    outer = _joined([torch.bmm(x.view(count, targets, -1).permute(1, 2, 0), gradient) for x in pixels])
+    outer = outer.view(-1, targets, outer.shape[1], channels).to(weight.dtype)  # sum(x g')
+    total = gradient.sum(1, keepdim=True, dtype=weight.dtype)  # sum(g)
+    centered = torch.addcmul(outer, mean.view(*outer.shape[:3], 1), total, value=-1).view_as(weight)
+    along = (weight * centered).sum(1).mul_(scale)  # h
     pull = scale * along
-    dmixtures = _by_feature(along.sum(-1), n, targets)
+    dmixtures = along.sum(-1).view(n, targets, -1).unbind()
     dfeatures: Sequence[Tensor | None] = [None] * n
     dweights: Sequence[Tensor | None] = [None] * n
     if any(ctx.needs_input_grad[2 : 2 + n]):
-        inward = torch.bmm((product * pull[:, :, None]).transpose(1, 2), weight)
-        constant = torch.bmm(inward, mean[:, :, None])[:, :, 0] - torch.bmm(total[:, None], product)[:, 0]
-        dfeatures = _feature_gradients(ctx, x, gradient, product, inward, constant)
+        inward = torch.bmm(product * pull[:, None], weight.transpose(1, 2))
+        ahead = torch.bmm(mean[:, None], weight).view(n, targets, -1, channels)
+        push = torch.addcmul(total, pull.view_as(ahead), ahead, value=-1)  # sum(g) - r h W mean
+        constant = torch.bmm(product, push.view(-1, channels, 1))
+        dfeatures = _feature_gradients(ctx, pixels, gradient, product, inward, constant)
     if any(ctx.needs_input_grad[2 + n : 2 + 2 * n]):
-        dweight = centered.addcmul_(pull[:, :, None], spread, value=-1).mul_(gain[:, :, None])
-        dweights = [part.flatten(0, 1) for part in _by_feature(dweight, n, targets)]
+        dweight = centered.addcmul_(pull[:, None], spread, value=-1).mul_(gain[:, None])
+        dweights = dweight.transpose(1, 2).contiguous().view(n, -1, channels, inputs).unbind()
     return gradient, None, *dfeatures, *dweights, *dmixtures
 
 
 def _feature_gradients(
-    ctx: Any, x: Tensor, gradient: Tensor, product: Tensor, inward: Tensor, constant: Tensor
+    ctx: Any, pixels: Sequence[Tensor], gradient: Tensor, product: Tensor, inward: Tensor, constant: Tensor
 ) -> list[Tensor]:
-    """product' g + (constant - inward x) / R for each block, in the shape of the features."""
-    count, targets, _ = x.shape
-    channels, inputs = product.shape[1:]
-    up = product.view(targets, -1, channels, inputs).transpose(1, 2).reshape(targets, channels, -1).to(x.dtype)
-    inward, constant = inward.to(x.dtype), constant.view(targets, 1, -1).to(x.dtype)
-    blocks = x.view(count, -1, inputs).transpose(0, 1)
-    if torch.compiler.is_compiling():  # it plans memory itself and cannot trace what is written into views
-        linear = torch.baddbmm(constant, gradient, up, beta=1 / count).transpose(0, 1).reshape(count, -1, inputs)
-        dx = torch.baddbmm(linear.transpose(0, 1), blocks, inward, alpha=-1 / count).transpose(0, 1).reshape(x.shape)
-    else:
-        dx = torch.empty_like(x)
-        torch.baddbmm(constant, gradient, up, beta=1 / count, out=dx.transpose(0, 1))
-        dx.view(count, -1, inputs).transpose(0, 1).baddbmm_(blocks, inward, alpha=-1 / count)
-    return [image(part.flatten(1), *ctx.images) for part in dx.chunk(ctx.features, 2)]
+    """product g - (constant + inward x) / R for each block, in the shape of the features."""
+    n, (targets, count, channels), inputs = len(pixels), gradient.shape, product.shape[1]
+    up = product.view(n, targets, -1, channels).transpose(2, 3).to(gradient.dtype)
+    constants = constant.view(n, targets, 1, -1).to(gradient.dtype)
+    inwards = inward.view(n, -1, inputs, inputs).to(gradient.dtype)
+    gradients = []
+    for x, first, second, third in zip(pixels, constants, up, inwards, strict=True):
+        blocks = x.view(count, -1, inputs).transpose(0, 1)
+        if torch.compiler.is_compiling():  # it plans memory itself and cannot trace what is written into views
+            linear = torch.baddbmm(first, gradient, second, beta=-1 / count).transpose(0, 1)
+            linear = linear.reshape(count, -1, inputs).transpose(0, 1)
+            dx = torch.baddbmm(linear, blocks, third, alpha=-1 / count).transpose(0, 1).reshape(x.shape)
+        else:
+            dx = torch.empty_like(x)
+            by_target = dx.view(count, targets, -1).transpose(0, 1)
+            torch.baddbmm(first, gradient, second, beta=-1 / count, out=by_target)
+            dx.view(count, -1, inputs).transpose(0, 1).baddbmm_(blocks, third, alpha=-1 / count)
+        gradients.append(image(dx, *ctx.images))
+    return gradients
 
 
-def _by_feature(blocks: Tensor, features: int, targets: int) -> list[Tensor]:
-    """(T * features * B, ...) as a contiguous tensor of shape (T, B, ...) for each feature."""
-    split = blocks.view(targets, features, -1, *blocks.shape[1:])
-    return list(split.transpose(0, 1).contiguous().unbind())
+def _joined(parts: Sequence[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts))

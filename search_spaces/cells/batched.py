@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import groupby
 
 import torch
 import torch.nn.functional as F
@@ -19,9 +19,13 @@ from nas.supernet import (
     rows,
     weighted_sum,
 )
+from search_spaces.operators import Zero
 
 Edge = tuple[int, int]
 """(source, target)."""
+
+Places = Sequence[tuple[nn.Module, str]]
+"""Parameters, as the modules that own them and their names there: the tensor may be another at every call."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +66,9 @@ class BatchedEdges(nn.Module):
             [
                 [[module.select(candidate) for module in map(_within, stage)] for stage in mixed]
                 for candidate in mixed[0][0].candidates
-            ],
-            self.stages,
+            ]
         )
+        self.stacks = _stacks(self.families, self.stages)
         candidates, edge = len(mixed[0][0].candidates), iter(range(len(self.order)))
         grids = [[[next(edge) for _ in stage.sources] for _ in stage.targets] for stage in self.stages]
         pieces = [
@@ -72,8 +76,10 @@ class BatchedEdges(nn.Module):
             for grid in grids
             for family in self.families
         ]
-        self.places = [place for piece in pieces for place in piece]  # in (edges, candidates), flat
-        self.sizes = [len(piece) for piece in pieces]
+        used = [place for piece in pieces for place in piece]
+        unused = sorted({*range(len(self.order) * candidates)} - {*used})
+        self.places = used + unused  # in (edges, candidates), flat; one gradient of zeros for all that are unused
+        self.sizes = [*map(len, pieces), len(unused)]
 
     def forward(self, inputs: Sequence[Tensor], weights: Tensor, input_weights: Tensor | None) -> list[Tensor]:
         """The nodes of the cell, (N, C, H', W') each.
@@ -84,7 +90,10 @@ class BatchedEdges(nn.Module):
         past = self._past(weights, input_weights)
         if input_weights is not None:
             weights = weights * input_weights[:, None]
-        stacked = [family.parameters() for family in self.families]
+        stacked: list[list[dict[str, Tensor]]] = [[{} for _ in self.families] for _ in self.stages]
+        for stack in self.stacks:
+            for slot, parameter in zip(stack.slots, stack(), strict=True):
+                stacked[slot.stage][slot.family][slot.name] = parameter
         mixed = self._weights(weights)
         nodes: list[Tensor] = []
         sums = bypass = None
@@ -94,9 +103,8 @@ class BatchedEdges(nn.Module):
             parts = [_split(source, self.k) for source in x]
             fan = Fan(_joined([part for part, _ in parts]), sources, targets)
             outputs = [
-                (output, w)
-                for family, parameters, w in zip(self.families, stacked, mixed[number], strict=True)
-                if (output := family(number, fan, parameters[number])) is not None
+                (family(number, fan, parameters), w)
+                for family, parameters, w in zip(self.families, stacked[number], mixed[number], strict=True)
             ]
             sums = weighted_sum(fan, outputs, sums)
             batch, _, *size = outputs[0][0].features.shape
@@ -125,85 +133,103 @@ class BatchedEdges(nn.Module):
 
 
 class _Family:
-    """Candidates that run as one on all edges of a cell, their parameters stacked.
+    """Candidates that run as one on all edges of a cell.
 
     `members` are their numbers among all candidates, `modules[i][j]` the modules of member i on the edges of stage j.
     """
 
-    def __init__(
-        self, members: Sequence[int], modules: Sequence[Sequence[Sequence[nn.Module]]], stages: Sequence[Stage]
-    ):
+    def __init__(self, members: Sequence[int], modules: Sequence[Sequence[Sequence[nn.Module]]]) -> None:
         self.members = members
-        self.modules = max(modules, key=lambda member: sum(p.numel() for p in member[0][0].parameters()))
-        self.stages = stages
-        alike: dict[object, list[int]] = {}
-        for number, stage in enumerate(self.modules):
-            if batched_form(stage[0]) is not None:
-                shapes = tuple((name, parameter.shape) for name, parameter in stage[0].named_parameters())
-                alike.setdefault(shapes, []).append(number)
-        self.stacks = [
-            _Stack(
-                name, parameter.shape, [[member[number] for number in numbers] for member in modules], numbers, stages
-            )
-            for numbers in alike.values()
-            for name, parameter in self.modules[numbers[0]][0].named_parameters()
-        ]
+        self.modules = modules
+        self.largest = max(modules, key=lambda member: sum(p.numel() for p in member[0][0].parameters()))
 
-    def parameters(self) -> list[dict[str, Tensor]]:
-        """For each stage the parameters of its edges by name, (T * members * S, *shape)."""
-        stacked: list[dict[str, Tensor]] = [{} for _ in self.stages]
-        for stack in self.stacks:
-            for number, parameter in zip(stack.numbers, stack(), strict=True):
-                stacked[number][stack.name] = parameter
-        return stacked
+    def places(self, number: int, sources: int) -> dict[str, Places]:
+        """The parameters that the batched form takes on a stage, by name."""
+        first = self.largest[number][0]
+        if batched_form(first) is None:
+            return {}
+        places: dict[str, Places] = {}
+        for name, _ in first.named_parameters():
+            path, _, attribute = name.rpartition(".")
+            owners = [[module.get_submodule(path) for module in member[number]] for member in self.modules]
+            places[name] = [(owner, attribute) for owner in _in_turns(owners, sources)]
+        return places
 
-    def __call__(self, number: int, fan: Fan, parameters: Mapping[str, Tensor]) -> Outputs | None:
-        stage = self.modules[number]
+    def __call__(self, number: int, fan: Fan, parameters: Mapping[str, Tensor]) -> Outputs:
+        stage = self.largest[number]
         form = batched_form(stage[0])
         if form is None:
             return edge_by_edge(fan, stage)
         return form.batched(fan.widened(len(self.members)), parameters)
 
 
-class _Stack:
-    """One parameter of all edges of some stages: of each target, for each member, of each source."""
+@dataclass(frozen=True)
+class _Slot:
+    """A parameter of a family on the edges of a stage: for each target, of each member, for each source."""
 
-    def __init__(
-        self,
-        name: str,
-        shape: torch.Size,
-        modules: Sequence[Sequence[Sequence[nn.Module]]],
-        numbers: Sequence[int],
-        stages: Sequence[Stage],
-    ) -> None:
-        self.name = name
-        self.numbers = numbers
-        path, _, self.attribute = name.rpartition(".")
-        owners = [[module.get_submodule(path) for stage in member for module in stage] for member in modules]
-        self.by_target = [len(stages[number].sources) for number in numbers for _ in stages[number].targets]
-        self.by_stage = [len(modules) * len(stages[number].edges) for number in numbers]
-        paddings = [_centered(getattr(member[0], self.attribute).shape, shape) for member in owners]
-        if any(paddings):
-            self.owners, self.paddings = owners, paddings
-        else:  # one list in the final order
-            self.owners, self.paddings = [_interleaved(owners, self.by_target)], [()]
+    family: int
+    stage: int
+    name: str
+    places: Places
+
+    @property
+    def shapes(self) -> list[torch.Size]:
+        """Of the parameters; those of kernels may differ."""
+        return [getattr(*place).shape for place in self.places]
+
+
+class _Stack:
+    """Parameters of one shape, stacked all at once; kernels that are smaller are padded with zeros."""
+
+    def __init__(self, shape: torch.Size, slots: Sequence[_Slot]) -> None:
+        self.slots = slots
+        self.sizes = [len(slot.places) for slot in slots]
+        shapes = [own for slot in slots for own in slot.shapes]
+        places = [place for slot in slots for place in slot.places]
+        self.parts = [
+            (own, _centered(own, shape), [place for place, other in zip(places, shapes, strict=True) if other == own])
+            for own in dict.fromkeys(shapes)
+        ]
+        self.runs = [(own, len(list(run))) for own, run in groupby(shapes)]
 
     def __call__(self) -> Sequence[Tensor]:
-        stacked = []
-        for owners, padding in zip(self.owners, self.paddings, strict=True):
-            stack = torch.stack([getattr(owner, self.attribute) for owner in owners])
-            stacked.append(F.pad(stack, padding) if padding else stack)
-        return _in_turns(stacked, self.by_target).split(self.by_stage)
+        """What goes into each slot, (edges, *shape)."""
+        stacks = {}
+        for own, padding, places in self.parts:
+            stack = torch.stack([getattr(*place) for place in places])
+            stacks[own] = F.pad(stack, padding) if padding else stack
+        if len(stacks) == 1:
+            (joined,) = stacks.values()
+        else:
+            runs = {
+                own: iter(stack.split([length for other, length in self.runs if other == own]))
+                for own, stack in stacks.items()
+            }
+            joined = torch.cat([next(runs[own]) for own, _ in self.runs])
+        return joined.split(self.sizes)
 
 
-def _families(candidates: Sequence[Sequence[Sequence[nn.Module]]], stages: Sequence[Stage]) -> list[_Family]:
-    """Candidates grouped by family; those without one by themselves."""
+def _families(candidates: Sequence[Sequence[Sequence[nn.Module]]]) -> list[_Family]:
+    """Candidates grouped by family; those without one by themselves, and those that are nothing at all left out."""
     groups: dict[object, list[int]] = {}
     for number, modules in enumerate(candidates):
+        if all(type(module) is Zero for stage in modules for module in stage):
+            continue
         forms = [batched_form(stage[0]) for stage in modules]
         families = tuple(None if form is None else form.family for form in forms)
         groups.setdefault(number if None in families else families, []).append(number)
-    return [_Family(members, [candidates[number] for number in members], stages) for members in groups.values()]
+    return [_Family(members, [candidates[number] for number in members]) for members in groups.values()]
+
+
+def _stacks(families: Sequence[_Family], stages: Sequence[Stage]) -> list[_Stack]:
+    """All slots of a cell, by the shape of what they hold."""
+    by_shape: dict[torch.Size, list[_Slot]] = {}
+    for index, family in enumerate(families):
+        for number, stage in enumerate(stages):
+            for name, places in family.places(number, len(stage.sources)).items():
+                slot = _Slot(index, number, name, places)
+                by_shape.setdefault(max(slot.shapes, key=torch.Size.numel), []).append(slot)
+    return [_Stack(shape, slots) for shape, slots in by_shape.items()]
 
 
 def _centered(shape: torch.Size, larger: torch.Size) -> tuple[int, ...]:
@@ -214,17 +240,10 @@ def _centered(shape: torch.Size, larger: torch.Size) -> tuple[int, ...]:
     return width, width, height, height
 
 
-def _in_turns(tensors: Sequence[Tensor], sizes: Sequence[int]) -> Tensor:
-    """The first `sizes[0]` rows of each tensor, then the next `sizes[1]` of each, ..."""
-    if len(tensors) == 1:
-        return tensors[0]
-    return torch.cat([part for parts in zip(*(t.split(sizes) for t in tensors), strict=True) for part in parts])
-
-
-def _interleaved(members: Sequence[Sequence[nn.Module]], sizes: Sequence[int]) -> list[nn.Module]:
-    """The first `sizes[0]` of each member, then the next `sizes[1]` of each, ..."""
-    ends = list(accumulate(sizes))
-    return [module for end, size in zip(ends, sizes, strict=True) for m in members for module in m[end - size : end]]
+def _in_turns(members: Sequence[Sequence[nn.Module]], size: int) -> list[nn.Module]:
+    """The first `size` of each member, then the next `size` of each, ..."""
+    starts = range(0, len(members[0]), size)
+    return [module for start in starts for member in members for module in member[start : start + size]]
 
 
 def _within(module: MixedModule) -> MixedModule:
@@ -257,8 +276,10 @@ def _add_bypass(sources: Sequence[Tensor], weights: Tensor, size: Sequence[int],
     return added.view(len(weights), *pixels.shape[1:])
 
 
-def _first(stack: Tensor) -> tuple[Tensor, Tensor]:
-    """The first of a stack, and the others."""
+def _first(stack: Tensor) -> tuple[Tensor, Tensor | None]:
+    """The first of a stack, and the others, if there are."""
+    if len(stack) == 1:
+        return stack.squeeze(0), None
     first, others = stack.split([1, len(stack) - 1])
     return first.squeeze(0), others
 

@@ -37,9 +37,11 @@ class CellSpace(SearchSpace):
     derivation too. `extra_operators` are a user's own, by name; `operators` may then list them.
 
     `execution` says how the supernet runs, `batched` or `edge_by_edge`: the same mathematics at another speed.
+    `recompute` trades time for memory: a supernet keeps the outputs of its cells only, and the backward pass runs each
+    cell again. Neither is part of a genotype.
 
     Raises:
-        ValueError: an unknown operator, no operator but `none`, or numbers that describe no cell.
+        ValueError: an unknown operator, no operator but `none`, or settings that describe no cell or no way to run it.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class CellSpace(SearchSpace):
         edge_normalization: bool = False,
         extra_operators: Mapping[str, Operator] | None = None,
         execution: str = BATCHED,
+        recompute: bool = False,
     ) -> None:
         self.name = name
         self.operators = tuple(operators)
@@ -61,11 +64,14 @@ class CellSpace(SearchSpace):
         self.partial_channels = partial_channels
         self.edge_normalization = edge_normalization
         self.execution = execution
+        self.recompute = recompute
         self.catalogue = {**OPERATORS, **(extra_operators or {})}
         for operator in self.operators:
             self._operator(operator)
         if execution not in EXECUTIONS:
             raise ValueError(f"space.execution is {execution!r}; give {' or '.join(EXECUTIONS)}")
+        if not isinstance(recompute, bool):
+            raise ValueError(f"space.recompute is {recompute!r}; give true or false")
         self._norm = BATCHED_SEARCH if execution == BATCHED else SEARCH
         for setting in ("num_nodes", "partial_channels"):
             if getattr(self, setting) < 1:
@@ -161,11 +167,11 @@ class CellSpace(SearchSpace):
         return tuple(_graph(titles[kind], cell) for kind, cell in from_genotype(genotype).items())
 
     def statistics(self, genotype: Genotype) -> Mapping[str, float]:
+        cells = from_genotype(genotype)
+        chosen = {kind: [operator for genes in cell.nodes for operator, _ in genes] for kind, cell in cells.items()}
+        free = {name for name in set().union(*chosen.values()) if is_parameter_free(self._operator(name))}
         return {
-            f"parameter_free_operators/{kind}": sum(
-                is_parameter_free(self._operator(operator)) for genes in cell.nodes for operator, _ in genes
-            )
-            for kind, cell in from_genotype(genotype).items()
+            f"parameter_free_operators/{kind}": sum(name in free for name in names) for kind, names in chosen.items()
         }
 
     def _fitting_cells(self, genotype: Genotype) -> dict[str, CellDecisions]:
@@ -210,6 +216,7 @@ class CellSpace(SearchSpace):
             weigh_inputs=self.edge_normalization,
             norm=self._norm,
             batched=self.execution == BATCHED,
+            recompute=self.recompute,
         )
 
     def _best_genes(self, kind: str, node: int, mixture: Mixture) -> tuple[Gene, ...]:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.architecture import Mixture
-from nas.supernet import MixedModule
+from nas.supernet import MixedModule, recomputed
 from search_spaces.cells.backbone import CellPlace
 from search_spaces.cells.batched import BatchedEdges
 from search_spaces.operators import Normalization
@@ -28,7 +28,8 @@ class SearchCell(nn.Module):
     size after a reduction; the output has shape (N, num_nodes * channels, H', W').
 
     Edges run one by one, or, `batched`, all edges that leave a node together: the same numbers to rounding, from the
-    same parameters, in a fraction of the operations.
+    same parameters, in a fraction of the operations. With `recompute` the backward pass computes what is inside the
+    cell again.
     """
 
     def __init__(
@@ -40,11 +41,13 @@ class SearchCell(nn.Module):
         weigh_inputs: bool,
         norm: Normalization,
         batched: bool,
+        recompute: bool,
     ) -> None:
         super().__init__()
         self.kind = place.kind
         self.num_nodes = num_nodes
         self.weigh_inputs = weigh_inputs
+        self.recompute = recompute
         self.preprocess = place.preprocessing(norm)
         self.edges = nn.ModuleDict(edges)
         self.batched = BatchedEdges(edges, num_nodes) if batched else None
@@ -58,6 +61,11 @@ class SearchCell(nn.Module):
         return self if self.batched is None else self.batched
 
     def forward(self, s0: Tensor, s1: Tensor, mixture: Mixture) -> Tensor:
+        if self.recompute:
+            return recomputed(self, self._output, s0, s1, mixture)
+        return self._output(s0, s1, mixture)
+
+    def _output(self, s0: Tensor, s1: Tensor, mixture: Mixture) -> Tensor:
         states = [self.preprocess[0](s0), self.preprocess[1](s1)]
         nodes = self._edge_by_edge(states, mixture) if self.batched is None else self._batched(states, mixture)
         return torch.cat(nodes, dim=1)

@@ -13,17 +13,12 @@ from search_spaces.operators.normalization import Normalization, is_plain
 class Zero(nn.Module):
     """The `none` operator: zeros of the output's shape."""
 
-    family = None
-
     def __init__(self, stride: int) -> None:
         super().__init__()
         self.stride = stride
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.zeros_like(x[:, :, :: self.stride, :: self.stride])
-
-    def batched(self, fan: Fan, parameters: Mapping[str, Tensor]) -> None:
-        """Nothing."""
 
 
 class Skip(nn.Identity):

@@ -7,8 +7,6 @@ import torch
 
 from tests.cli.commands import SMALL_CELL, TINY, call, read_epochs, read_json
 
-pytestmark = pytest.mark.usefixtures("plain_pictures")
-
 BOOM = ("trainer.epochs=4", "trainer.schedule.final_rate=1e30", "trainer.clip_norm=null")
 """The first epoch at the usual rate, all others at one that ends in NaN."""
 

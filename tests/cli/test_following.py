@@ -10,8 +10,6 @@ from tests.cli import traces
 from tests.cli.commands import SMALL_CELL, TINY, call, read_json, succeed
 from tests.cli.datasets import npz
 
-pytestmark = pytest.mark.usefixtures("plain_pictures")
-
 
 @pytest.fixture(scope="module")
 def search(tmp_path_factory: pytest.TempPathFactory) -> Path:

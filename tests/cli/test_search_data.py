@@ -8,8 +8,6 @@ from nas.data import CustomDataset, DataSource, Digits, ImageFolder, Npz
 from tests.cli.commands import SMALL_CELL, TINY, call, read_json, succeed
 from tests.cli.datasets import custom, image_folder, npz
 
-pytestmark = pytest.mark.usefixtures("plain_pictures")
-
 SEARCH = ("space=darts", *TINY, *SMALL_CELL)
 
 

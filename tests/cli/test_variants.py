@@ -9,8 +9,6 @@ import torch
 
 from tests.cli.commands import CONF, SMALL_CELL, TINY, read_epochs, read_json, succeed
 
-pytestmark = pytest.mark.usefixtures("plain_pictures")
-
 METHODS = sorted(path.stem for path in (CONF / "method").glob("*.yaml"))
 SPACES = sorted(path.stem for path in (CONF / "space").glob("*.yaml"))
 

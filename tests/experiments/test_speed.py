@@ -16,8 +16,9 @@ from experiments.speed.measure import Bench, count
 from experiments.speed.memory import peak_bytes
 from experiments.speed.pairing import Quartiles, paired, times_faster
 from experiments.speed.report import COLUMNS, Results
-from experiments.speed.workload import BATCHED, COMPILED, EDGE_BY_EDGE, META, Subject, step
+from experiments.speed.workload import BATCHED, COMPILED, EDGE_BY_EDGE, RECOMPUTED, Subject, step
 from nas.space import Skeleton
+from nas.supernet import depthwise
 from tests.cli.commands import read_json, shell
 
 ROOT = Path(__file__).parents[2]
@@ -79,13 +80,22 @@ def test_the_backward_pass_is_counted() -> None:
     assert (kernels, bytes) == (3, 3 * 4 * 75)
 
 
-def test_the_definition_counts_the_same_without_data() -> None:
-    here, there = list(count(TINY, CPU)), list(count(TINY, META))
-    assert [c.variant for c in here] == [c.variant for c in there] == [EDGE_BY_EDGE, BATCHED]
-    assert (here[0].kernels, here[0].bytes) == (there[0].kernels, there[0].bytes)
-    assert sum(there[1].kernels.values()) < sum(here[1].kernels.values()) < sum(here[0].kernels.values())
-    real = step(TINY.search(EDGE_BY_EDGE, device=CPU), 0, TINY, 4, CPU)
-    assert counted(real) == (sum(here[0].kernels.values()), sum(here[0].bytes.values())), "the objective adds nothing"
+def test_edge_by_edge_counts_the_same_everywhere_and_batched_less_as_on_a_gpu() -> None:
+    counts = list(count(TINY, CPU))
+    labels = [(c.device, c.variant) for c in counts]
+    devices = ("as on this device", "as on a GPU")
+    assert labels == [(device, variant) for device in devices for variant in (EDGE_BY_EDGE, BATCHED)]
+    here, gpu = counts[:2], counts[2:]
+    assert (here[0].kernels, here[0].bytes) == (gpu[0].kernels, gpu[0].bytes)
+    assert sum(gpu[1].kernels.values()) < sum(here[1].kernels.values()) < sum(here[0].kernels.values())
+    # stem, both inputs, twelve convolutions on each of 14 edges, two more in the skips of 8 edges that halve the image
+    assert here[0].kernels["convolution"] == here[0].kernels["convolution_backward"] == 1 + 2 + 14 * 12 + 8 * 2
+
+
+def test_as_on_a_gpu_every_depthwise_gradient_is_one_operation() -> None:
+    _, here, _, gpu = count(TINY, CPU)
+    assert gpu.kernels["convolution_backward"] == gpu.kernels["convolution"] < here.kernels["convolution_backward"]
+    assert {"cpu"} == depthwise.SPLIT_ON, "as it was"
 
 
 def test_peak_memory_is_what_lives_at_once() -> None:
@@ -167,9 +177,10 @@ def test_a_failing_compilation_is_a_row(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr(nn.Module, "compile", compile)
     rates = Rates(1e9, 1e9)
-    rows = list(Bench(CPU, None, repetitions=1, compiled=True, rates=rates).rows(TINY, 0, 2))
-    assert [row.variant for row in rows] == [EDGE_BY_EDGE, BATCHED, COMPILED]
-    assert [row.failed for row in rows] == [None, None, "the backend raised: no | compiler"]
+    rows = list(Bench(CPU, None, repetitions=1, recomputed=True, compiled=True, rates=rates).rows(TINY, 0, 2))
+    assert [row.variant for row in rows] == [EDGE_BY_EDGE, BATCHED, RECOMPUTED, COMPILED]
+    assert [row.failed for row in rows] == [None, None, None, "the backend raised: no | compiler"]
+    assert rows[1].kernels < rows[2].kernels < 2 * rows[1].kernels, "the forward pass of the cells runs again"
     page = Results({}, {}, {}, rates, rows, []).page()
     assert "| compiled | failed: the backend raised: no / compiler | – |" in page
 

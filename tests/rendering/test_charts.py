@@ -4,9 +4,11 @@ import io
 
 import numpy as np
 import pytest
+from matplotlib import colormaps
 from PIL import Image, ImageSequence
 
 from nas.rendering import Point, animation, heat_map, picture, scatter
+from nas.rendering.labelled_table import CELL_HEIGHT, CELL_WIDTH, GAP, LabelledTable
 from nas.rendering.scatter_plots import pareto_front
 from tests.rendering.genotypes import published
 
@@ -78,11 +80,69 @@ def test_a_heat_map_grows_with_its_table(shape):
 
 
 def test_numbers_are_printed_if_they_fit():
-    def dark_pixels(table: list[list[float]]) -> int:
-        png = read(heat_map(table, ["a"], ["b", "c"], title=""))
-        return int((png[:40] < 60).all(axis=-1).sum())
+    def inked_cells(table: list[float]) -> list[bool]:
+        """Whether a cell has any other colour than that beside its corner."""
+        png = read(heat_map([table], ["m"], ["m"] * len(table), title=""))
+        page = LabelledTable(["m"], ["m"] * len(table), heading="", room=0)
+        cells = [png[page.top + 2 :, page.left + i * CELL_WIDTH + 2 :][:20, :42] for i in range(len(table))]
+        return [bool((cell != cell[0, 0]).any()) for cell in cells]
 
-    assert dark_pixels([[1.0, 1.0]]) > dark_pixels([[-1e9, 1e9]])
+    assert inked_cells([1.0, np.nan, 0.0]) == [True, False, True]
+    assert inked_cells([-999.0, 999.0]) == [True, True]
+    assert inked_cells([-1e9, 1.0]) == [False, False]
+
+
+def cell(png: np.ndarray, place: tuple[int, int], shape: tuple[int, int]) -> tuple[int, ...]:
+    """The colour of a cell, read beside its corner, where no number stands; all labels are one letter wide."""
+    page = LabelledTable(["m"] * shape[0], ["m"] * shape[1], heading="", room=0)
+    return tuple(png[page.top + place[0] * CELL_HEIGHT + 3, page.left + place[1] * CELL_WIDTH + 3].tolist())
+
+
+@pytest.mark.parametrize(
+    ("table", "low", "high"),
+    [
+        ([[0.25, 0.0, 0.5, 0.25], [0.75, 0.1, 0.1, 0.05]], 0, 0.75),
+        ([[0.25, 0.25, 0.3, 0.2], [0.25, 0.25, 0.2, 0.3]], 0, 0.75),
+        ([[0.9, 0.1, 0.0, 0.0]], 0, 0.9),
+        ([[-3.0, 1.0], [5.0, 0.0], [np.nan, np.inf]], -3, 5),
+    ],
+)
+def test_a_cell_has_the_colour_of_its_number(table: list[list[float]], low: float, high: float) -> None:
+    values = np.array(table)
+    png = read(heat_map(values, ["m"] * len(values), ["m"] * values.shape[1], title=""))
+    for place, value in np.ndenumerate(values):
+        colour = colormaps["cividis"]((value - low) / (high - low), bytes=True)[:3] if np.isfinite(value) else [255] * 3
+        assert cell(png, place, values.shape) == tuple(map(int, colour))
+
+
+def test_the_scale_runs_from_the_largest_number_down():
+    png = read(heat_map(np.full((9, 4), 0.25), ["m"] * 9, ["m"] * 4, title=""))
+    page = LabelledTable(["m"] * 9, ["m"] * 4, heading="", room=0)
+    bar = png[page.top : page.top + page.height, page.left + page.width + 2 * GAP + 7]
+    for share in (0, 0.25, 0.5, 1):
+        wanted = colormaps["cividis"](1.0 - share, bytes=True)[:3]
+        assert np.abs(bar[round(share * (page.height - 1))] - np.array(wanted, dtype=int)).max() <= 2
+    ticks = png[page.top : page.top + page.height, page.left + page.width + 2 * GAP + 15]
+    marks = np.flatnonzero((ticks == 0).all(axis=-1)) / (page.height - 1)
+    assert marks == pytest.approx(1 - np.arange(0.7, -0.05, -0.1) / 0.75, abs=1 / page.height)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (14, 8), (3, 70)])
+@pytest.mark.parametrize("long", ["row", "column", "title"])
+def test_every_label_is_whole(shape: tuple[int, int], long: str) -> None:
+    """Nothing touches the edge of the page, and longer labels leave more black on it."""
+
+    def drawn(more: str) -> np.ndarray:
+        rows, columns = (
+            [f"{i}{more}" if long == part else f"{i}" for i in range(n)]
+            for part, n in zip(("row", "column"), shape, strict=True)
+        )
+        return read(heat_map(np.zeros(shape), rows, columns, title=more if long == "title" else ""))
+
+    shorter, longer = drawn(" with a rather long name"), drawn(" with a rather long name to the very end")
+    edges = [longer[:2], longer[-2:], longer[:, :2], longer[:, -2:]]
+    assert all((edge == 255).all() for edge in edges)
+    assert (longer < 60).all(axis=-1).sum() > (shorter < 60).all(axis=-1).sum()
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -3.0, 1e12, 0.0])
