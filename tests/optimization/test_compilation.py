@@ -1,5 +1,6 @@
 """A search whose supernet is compiled: the same search, every program made before it starts."""
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -70,11 +71,17 @@ class Trial:
         return [told, self.bilevel.objective.supernet.state_dict()]
 
 
-SPACES = {"module": small_space(running=True), "cells": tiny_cells()}
+SPACES = {
+    "module": small_space(running=True),
+    "cells": tiny_cells(),
+    "recomputed": CellSpace(name="tiny", operators=("none", "skip_connect"), num_nodes=2, recompute=True),
+}
 
 
-@pytest.mark.parametrize("kind", [FirstOrder, SecondOrder])
-@pytest.mark.parametrize("name", SPACES)
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [*itertools.product(["module", "cells"], [FirstOrder, SecondOrder]), ("recomputed", FirstOrder)],
+)
 def test_the_search_is_the_same_and_compiles_nothing_more(name: str, kind: type[BilevelOptimizer]) -> None:
     """Its backend runs every graph as PyTorch does, so that a trace of compiling shows in the last bit; cells, whose
     gradients are written down differently to be compiled, to rounding.
