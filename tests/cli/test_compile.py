@@ -11,7 +11,6 @@ from tests.cli.commands import SMALL_CELL, TINY, Outcome, call, read_epochs, rea
 
 WORDS = ("space=darts", "space.operators=[none,skip_connect]", *TINY, *SMALL_CELL, "trainer.arch_warmup=0")
 pytestmark = [
-    pytest.mark.usefixtures("plain_pictures"),
     # of torch's own tracing, which users never see but of which pytest makes errors
     pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
