@@ -68,7 +68,7 @@ def _forward(
     scale = (spread * weight).sum(1).clamp_(min=0).add_(eps).rsqrt_()  # r
     gain = scale * mixture
     product = weight * gain[:, None]
-    down = product.view(len(features), targets, -1, channels)
+    down = product.reshape(len(features), targets, -1, channels)
     shift = torch.bmm(mean.view(-1, 1, down.shape[2]), down.flatten(0, 1)).view(-1, targets, 1, channels).sum(0)
     total = base.to(pixels[0].dtype)
     for x, weighted in zip(pixels, down.to(total.dtype), strict=True):
@@ -113,7 +113,7 @@ def _feature_gradients(
 ) -> list[Tensor]:
     """product g - (constant + inward x) / R for each block, in the shape of the features."""
     n, (targets, count, channels), inputs = len(pixels), gradient.shape, product.shape[1]
-    up = product.view(n, targets, -1, channels).transpose(2, 3).to(gradient.dtype)
+    up = product.reshape(n, targets, -1, channels).transpose(2, 3).to(gradient.dtype)
     constants = constant.view(n, targets, 1, -1).to(gradient.dtype)
     inwards = inward.view(n, -1, inputs, inputs).to(gradient.dtype)
     gradients = []
