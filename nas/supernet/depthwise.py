@@ -1,5 +1,6 @@
 """Depthwise convolutions of many edges at once, with a backward pass that is fast on a CPU too."""
 
+import math
 from itertools import product
 from typing import Any
 
@@ -13,9 +14,6 @@ from nas.supernet.precision import autocast_dtype, without_autocast
 
 SPLIT_ON = {"cpu"}
 """The devices on which the gradients of large and dilated kernels are computed in parts; elsewhere by PyTorch."""
-
-COLUMNS = 3
-"""Of a kernel at a time: the most of which a CPU computes the gradient fast."""
 
 
 class Copies:
@@ -49,17 +47,18 @@ def depthwise_conv2d(source: Copies, weight: Tensor, *, stride: int = 1, dilatio
     `torch.nn.functional.conv2d` on the repeated input; the backward pass is another on a CPU, where PyTorch's takes
     5 to 12 times as long as the forward pass for kernels above 3x3 and for dilated ones:
 
-    - the gradient of a dilated convolution's input is a convolution with the kernel turned around;
+    - the gradient of the input is a convolution with the kernel turned around;
     - a stride that equals the dilation reads every second pixel only, so both are dropped with the others;
-    - the gradient of the kernel is taken three columns at a time;
+    - the gradient of the kernel is taken three columns at a time, of views in which they are neighbours;
     - a stride divides the image into phases, each of which meets taps of its own, without a stride;
-    - the phases of a dilated convolution lie side by side, zeros between them, and are convolved without dilation.
+    - the rows that a dilated kernel sees together become images of their own, without dilation.
     """
     if (dtype := autocast_dtype(weight.device)) is not None:
         weight = weight.to(dtype)
         source = source if source.x.dtype == dtype else Copies(source.x.to(dtype), source.count)
     if stride == dilation == 2:
         source, stride, dilation = source.every_second(), 1, 1
+    dilation = dilation if weight.shape[-1] > 1 else 1
     result: Tensor = _Depthwise.apply(source.x, weight, source.repeated, source.count, stride, dilation)
     return result
 
@@ -90,7 +89,7 @@ class _Depthwise(Function):
         else:
             if need_weight:
                 dweight = _weight_gradient(x, ctx.count, gradient, kernel, stride, dilation)
-            if need_x and dilation > 1:
+            if need_x and stride == 1:
                 dx = F.conv2d(gradient, weight.flip(2, 3), None, 1, padding, dilation, weight.shape[0])
             elif need_x:
                 shape = (x.shape[0], weight.shape[0], *x.shape[2:])
@@ -129,53 +128,51 @@ def _native(
 def _weight_gradient(x: Tensor, count: int, gradient: Tensor, kernel: int, stride: int, dilation: int) -> Tensor:
     """dL/dweight of a depthwise convolution, (count * C, 1, k, k)."""
     padding = kernel // 2
-    if dilation > 1:
-        x, gradient = _side_by_side(x, dilation, padding), _side_by_side(gradient, dilation, padding)
-    groups, height, width = gradient.shape[1:]
     reach = -(-padding // stride)  # taps of a phase lie -reach to reach pixels away
-    stand_in = gradient.new_empty(groups, 1, 2 * reach + 1, COLUMNS)
-
-    def taps(phase: Tensor, first: int) -> Tensor:
-        read = _window(phase, count, height, first, width + COLUMNS - 1)
-        _, found = _native(gradient, read, stand_in, [reach, 0], need=(False, True))
-        assert found is not None
-        return found
-
+    rows, columns = dilation, dilation * math.lcm(*range(1, reach + 1))
+    height = rows * -(-max(gradient.shape[2], rows * (2 * reach + 1)) // rows)
+    width = columns * -(-gradient.shape[3] // columns)
+    gradient = _laid_out(gradient, 1, height, width, dilation)
     phases = [x[:, :, row::stride, column::stride] for row, column in product(range(stride), repeat=2)]
-    firsts = range(-reach, reach + 1, COLUMNS)
-    every = torch.cat([torch.cat([taps(phase, first) for first in firsts], 3) for phase in phases], 1)
+    every = [_taps(_laid_out(phase, count, height, width, dilation), gradient, reach, dilation) for phase in phases]
     inner = slice(stride * reach - padding, stride * reach + padding + 1)
-    return F.pixel_shuffle(every, stride)[:, :, inner, inner]
+    return F.pixel_shuffle(torch.cat(every, 1), stride)[:, :, inner, inner]
 
 
-def _window(x: Tensor, count: int, height: int, first: int, width: int) -> Tensor:
-    """`height` rows of an image and `width` columns from `first` on, zeros beyond its edges, its channels repeated."""
-    batch, channels, rows, columns = x.shape
-    start = min(max(first, 0), columns)
-    end = max(min(first + width, columns), start)
-    window = x.new_empty(batch, height, width, count, channels)
-    window[:, :rows, start - first : end - first] = x.permute(0, 2, 3, 1)[:, :, start:end, None]
-    for beyond in (window[:, :, : start - first], window[:, :, end - first :], window[:, rows:]):
-        if beyond.numel():
-            beyond.zero_()
-    return window.flatten(3).permute(0, 3, 1, 2)
+def _laid_out(x: Tensor, count: int, height: int, width: int, dilation: int) -> Tensor:
+    """Rows that a dilated kernel sees together as an image of their own, zeros up to the size, the channels repeated.
 
-
-def _side_by_side(x: Tensor, dilation: int, gap: int) -> Tensor:
-    """The phases of an image (the pixels that one dilated kernel sees together) in one row, `gap` zeros after each.
-
-    Images too low for the kernel get their phases in rows too: low images are slow.
+    A kernel higher than its image is slow, so the size is at least its own.
     """
-    batch, channels, height, width = x.shape
-    if height % dilation or width % dilation:
-        x = F.pad(x, (0, -width % dilation, 0, -height % dilation))
-    height, width = -(-height // dilation), -(-width // dilation)
-    phases = x.permute(0, 2, 3, 1).reshape(batch, height, dilation, width, dilation, channels)
-    if height <= 2 * gap:
-        tiles = F.pad(phases.permute(0, 2, 1, 4, 3, 5), (0, 0, 0, gap, 0, 0, 0, gap))
-        return tiles.reshape(batch, -1, dilation * (width + gap), channels).permute(0, 3, 1, 2)
-    tiles = F.pad(phases.permute(0, 1, 2, 4, 3, 5), (0, 0, 0, gap))
-    return tiles.reshape(batch, height, -1, channels).permute(0, 3, 1, 2)
+    if list(x.shape[2:]) != [height, width]:
+        x = F.pad(x, (0, width - x.shape[3], 0, height - x.shape[2]))
+    batch, channels = x.shape[:2]
+    pixels = x.permute(0, 2, 3, 1).reshape(batch, -1, dilation, width, 1, channels).transpose(1, 2)
+    copies = pixels.expand(batch, dilation, -1, width, count, channels)
+    return copies.reshape(batch * dilation, -1, width, count * channels).permute(0, 3, 1, 2)
+
+
+def _taps(x: Tensor, gradient: Tensor, reach: int, dilation: int) -> Tensor:
+    """dL/dweight without a stride, (groups, 1, 2 * reach + 1, 2 * reach + 1): three columns at a time.
+
+    The columns -n, 0 and n of a kernel are next to each other where every n-th pixel is: in a view of the image.
+    """
+    size = 2 * reach + 1
+    parts = []
+    for apart in range(dilation, dilation * reach + 1, dilation):
+        far, read = _every(gradient, apart), _every(x, apart)
+        stand_in = gradient.new_empty(far.shape[1], 1, size, 3)
+        _, part = _native(far, read, stand_in, [reach, 1], need=(False, True))
+        assert part is not None
+        parts.append(part.view(apart, -1, 1, size, 3).sum(0))
+    left, right = [part[..., :1] for part in reversed(parts)], [part[..., 2:] for part in parts]
+    return torch.cat([*left, parts[0][..., 1:2], *right], -1)
+
+
+def _every(x: Tensor, apart: int) -> Tensor:
+    """Pixels of a row that are `apart` as neighbours: (N, C, H, W) as (N, apart * C, H, W / apart)."""
+    batch, _, height, width = x.shape
+    return x.permute(0, 2, 3, 1).reshape(batch, height, width // apart, -1).permute(0, 3, 1, 2)
 
 
 def _repeat(x: Tensor, count: int) -> Tensor:
