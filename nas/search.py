@@ -48,7 +48,8 @@ def search(config: DictConfig) -> None:
     parts = _parts(settings)
     title = f"{parts.space.name} {settings.method['name']}"
     with SearchLog(folder, parts.space) as log:
-        _record_steps(parts, settings.cuda_graphs)
+        if settings.cuda_graphs:
+            _record_steps(parts.process)
         ahead = _compiled(parts.process) if settings.compile else {}
         with progress(title, parts.steps) as (step, show), last_good_state_named(folder):
             for record in parts.process.epochs(step):
@@ -62,7 +63,7 @@ def search(config: DictConfig) -> None:
 
 def _parts(settings: Search) -> Parts:
     device, recipe = device_of(settings.device, settings.threads), recipe_of(settings.trainer)
-    if settings.cuda_graphs is True and device.type != "cuda":
+    if settings.cuda_graphs and device.type != "cuda":
         raise ValueError(f"cuda_graphs=true needs a GPU, and this search runs on {device}: leave it out")
     space: SearchSpace = instantiate(settings.space)
     method: SearchMethod = instantiate(settings.method)
@@ -78,16 +79,11 @@ def _parts(settings: Search) -> Parts:
     return Parts(space, skeleton, process, halves[0].shape, device, recipe.epochs * train.steps)
 
 
-def _record_steps(parts: Parts, wanted: bool | str) -> None:
-    if not wanted or parts.device.type != "cuda":
-        return
+def _record_steps(process: SearchProcess) -> None:
     try:
-        parts.process.record_steps()
+        process.record_steps()
     except RecordingError as error:
         print(f"warning: the search runs without CUDA graphs: {error}", file=sys.stderr)
-    except ValueError:
-        if wanted is True:  # auto asks for them where there are steps to record
-            raise
 
 
 def _compiled(process: SearchProcess) -> dict[str, float]:

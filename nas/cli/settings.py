@@ -68,7 +68,7 @@ class Search(Settings):
     device: str
     threads: Count | None
     compile: bool
-    cuda_graphs: Literal["auto", True, False]
+    cuda_graphs: bool
     space: Space = Field(default=None, validate_default=True)
     method: Part
     data: Part
