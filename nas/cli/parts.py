@@ -14,6 +14,7 @@ from nas.cli.settings import Network, Trainer
 from nas.cli.signatures import part_mistakes
 from nas.data import Samples
 from nas.optimization import Feed, Recipe
+from nas.parallel import ALONE, Ranks
 from nas.space import SearchSpace, Skeleton
 
 
@@ -68,13 +69,22 @@ def skeleton_of(network: Network, samples: Samples, *, auxiliary: bool = False) 
     )
 
 
-def feed_of(samples: Samples, recipe: Recipe, *, seed: int, device: torch.device, max_steps: int | None) -> Feed:
-    """Batches for training and measuring, at most `max_steps` of them an epoch."""
-    stream = samples.stream(batch_size=recipe.batch_size, seed=seed, device=device, cutout=recipe.cutout)
+def feed_of(
+    samples: Samples,
+    recipe: Recipe,
+    *,
+    seed: int,
+    device: torch.device,
+    max_steps: int | None,
+    ranks: Ranks = ALONE,
+) -> Feed:
+    """Batches for training and measuring, at most `max_steps` of them an epoch; of several ranks, what this one has."""
+    stream = samples.stream(batch_size=recipe.batch_size, seed=seed, device=device, cutout=recipe.cutout, ranks=ranks)
+    limit = None if max_steps is None else len(ranks.turns(max_steps))
     return Feed(
         stream=stream,
         steps=min(stream.batches_per_epoch, max_steps or stream.batches_per_epoch),
-        in_order=lambda: islice(samples.batches(batch_size=recipe.batch_size, device=device), max_steps),
+        in_order=lambda: islice(samples.batches(batch_size=recipe.batch_size, device=device, ranks=ranks), limit),
     )
 
 
