@@ -85,8 +85,8 @@ def _interrupts_ignored() -> Iterator[None]:
 
 def _wait(processes: Sequence[SpawnProcess], board: Board) -> None:
     """Waits until all have ended well, or raises why one did not."""
-    while not _failed(processes):
-        running = [process.sentinel for process in processes if process.exitcode is None]
+    while not any(codes := [process.exitcode for process in processes]):
+        running = [process.sentinel for process, code in zip(processes, codes, strict=True) if code is None]
         if not running:
             return
         connection.wait(running)
@@ -94,10 +94,6 @@ def _wait(processes: Sequence[SpawnProcess], board: Board) -> None:
     while not (reason := _reason(processes, board)) and time.monotonic() < deadline:
         time.sleep(0.05)  # a connection broke: who broke it is still to be seen
     raise reason or RuntimeError(_trace(board))
-
-
-def _failed(processes: Sequence[SpawnProcess]) -> bool:
-    return any(process.exitcode for process in processes)
 
 
 def _reason(processes: Sequence[SpawnProcess], board: Board) -> Exception | None:

@@ -1,5 +1,6 @@
 """`trainer.devices=N`: one command, N processes, the result of one."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -98,7 +99,7 @@ def test_more_devices_than_gpus_are_a_mistake(tmp_path: Path, monkeypatch: pytes
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "said"),
-    [("mistake", "rank 1 found a mistake"), ("killed", "process 1 of trainer.devices=2 was ended by SIGKILL")],
+    [("mistake", "rank 1 found a mistake"), ("killed", "process 1 of trainer.devices=2 was ended")],
 )
 def test_what_fails_in_one_process_is_one_line(how: str, said: str, tmp_path: Path) -> None:
     words = ("method.relaxation._target_=tests.cli.failing.FailsOnOneRank", f"+method.relaxation.how={how}")
@@ -125,8 +126,6 @@ def test_ctrl_c_stops_all(tmp_path: Path) -> None:
         while not (tmp_path / "run" / "checkpoint.pt").exists():
             time.sleep(0.1)
             assert process.poll() is None
-        import os
-
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does
         out, err = process.communicate(timeout=60)
         assert process.returncode == 130
