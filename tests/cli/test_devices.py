@@ -1,10 +1,12 @@
 """`trainer.devices=N`: one command, N processes, the result of one."""
 
+import functools
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,43 +28,50 @@ def numbers(run: Path) -> dict[str, Any]:
     return {"weights": state["weights"], "alphas": state["alphas"], "losses": losses}
 
 
+COMMANDS = {
+    "one": ("-m", "nas.search", *WORDS),
+    "two": ("-m", "nas.search", *WORDS, *TWO),
+    "torchrun": (*TORCHRUN, *WORDS, *TWO),
+}
+BOTH = pytest.mark.parametrize("name", ["two", pytest.param("torchrun", marks=pytest.mark.slow)])
+Run = Callable[[str], tuple[Path, Outcome]]
+
+
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Outcome]]:
-    """The same search on one device, on two, and on two by torchrun: where it lies and what was said."""
-    found = {}
-    for name, words in {
-        "one": ("-m", "nas.search", *WORDS),
-        "two": ("-m", "nas.search", *WORDS, *TWO),
-        "torchrun": (*TORCHRUN, *WORDS, *TWO),
-    }.items():
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The same search on one device, on two, and on two by torchrun: where it ran and what was said."""
+
+    @functools.cache
+    def search(name: str) -> tuple[Path, Outcome]:
         cwd = tmp_path_factory.mktemp(name)
-        found[name] = cwd, shell(list(words), cwd=cwd)
-    return found
+        return cwd, shell(list(COMMANDS[name]), cwd=cwd)
+
+    return search
 
 
-@pytest.mark.parametrize("name", ["two", "torchrun"])
-def test_two_devices_find_what_one_finds(name: str, runs: dict[str, tuple[Path, Outcome]]) -> None:
-    (one,), (two,) = ((runs[which][0]).glob("runs/search/*") for which in ("one", name))
+@BOTH
+def test_two_devices_find_what_one_finds(name: str, run: Run) -> None:
+    (one,), (two,) = (run(which)[0].glob("runs/search/*") for which in ("one", name))
     found, wanted = numbers(two), numbers(one)
     torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
     assert (two / "genotype.json").read_text() == (one / "genotype.json").read_text()
 
 
-@pytest.mark.parametrize("name", ["two", "torchrun"])
-def test_rank_0_alone_writes_and_speaks(name: str, runs: dict[str, tuple[Path, Outcome]]) -> None:
+@BOTH
+def test_rank_0_alone_writes_and_speaks(name: str, run: Run) -> None:
     """One run directory with the files of any run, one line an epoch, one set of events; one result on screen."""
-    cwd, outcome = runs[name]
+    cwd, outcome = run(name)
     assert outcome.status == 0, outcome.err
     assert [path.name for path in cwd.iterdir()] == ["runs"]
-    (run,), (other,) = cwd.glob("runs/search/*"), runs["one"][0].glob("runs/search/*")
-    files, wanted = ({p.name.split(".tfevents")[0] for p in folder.rglob("*")} for folder in (run, other))
+    (two,), (one,) = cwd.glob("runs/search/*"), run("one")[0].glob("runs/search/*")
+    files, wanted = ({p.name.split(".tfevents")[0] for p in folder.rglob("*")} for folder in (two, one))
     assert files == wanted
-    assert len(list(run.glob("events*"))) == 1
-    assert [epoch["epoch"] for epoch in read_epochs(run)] == [0, 1]
+    assert len(list(two.glob("events*"))) == 1
+    assert [epoch["epoch"] for epoch in read_epochs(two)] == [0, 1]
     assert outcome.out.count("searched pc_darts") == outcome.out.count("next: ") == 1
-    assert read_json(run / "summary.json")["device"] == "2 x cpu (1 thread)"
+    assert read_json(two / "summary.json")["device"] == "2 x cpu (1 thread)"
     if name == "two":
-        assert outcome.err.replace("Fontconfig warning", "") == runs["one"][1].err.replace("Fontconfig warning", "")
+        assert outcome.err.replace("Fontconfig warning", "") == run("one")[1].err.replace("Fontconfig warning", "")
 
 
 # mistakes, before anything is written

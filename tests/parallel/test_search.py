@@ -7,7 +7,7 @@ import torch
 import torch.distributed as dist
 
 from nas.optimization import evaluate, search
-from nas.parallel import Ranks
+from nas.parallel import DisagreementError, Ranks
 from tests.optimization.toys import recipe
 from tests.parallel.processes import alone, on_ranks
 from tests.parallel.searches import Case, batch, feed, run, run_all
@@ -125,13 +125,10 @@ def test_the_second_order_adds_one_for_the_step_and_one_for_its_direction() -> N
 
 
 def drift(ranks: Ranks, what: str) -> None:
-    """A search in which rank 1 is given something of its own before the last epoch."""
-    case = Case("no norm", sync=False, gumbel=True)
-    _, bilevel = case.bilevel(ranks)
+    """A search in which rank 1 has something of its own: random states at once, all else before the last epoch."""
+    space, bilevel = Case("no norm", sync=False, gumbel=True).bilevel(ranks)
     if ranks.rank == 1 and what == "random_states":
         torch.rand(1)
-    space, _ = case.bilevel(Ranks())
-    torch.manual_seed(3 + (ranks.rank if what == "random_states" else 0))
     for record in search(space, bilevel, feed(ranks, 1, 1), feed(ranks, 2, 1), recipe(3)):
         if record.epoch == 1 and ranks.rank == 1 and what != "random_states":
             with torch.no_grad():
@@ -142,11 +139,27 @@ def drift(ranks: Ranks, what: str) -> None:
 @pytest.mark.parametrize(
     ("what", "when"), [("alphas", "after epoch 2"), ("weights", "after epoch 2"), ("random_states", "before the first")]
 )
-def test_ranks_that_differ_stop_with_an_error(what: str, when: str) -> None:
-    for said in on_ranks(drift, what):
+def test_ranks_that_differ_stop_with_an_error(what: str, when: str, drifted: list[dict[str, str]]) -> None:
+    for said in (rank[what] for rank in drifted):
         assert said.startswith("DisagreementError: ")
         assert when in said
         assert what in said
+
+
+def drift_in_every_way(ranks: Ranks) -> dict[str, str]:
+    """What each search ended with."""
+    said = {}
+    for what in ("alphas", "weights", "random_states"):
+        with pytest.raises(DisagreementError) as error:
+            drift(ranks, what)
+        said[what] = f"{error.type.__name__}: {error.value}"
+    return said
+
+
+@pytest.fixture(scope="module")
+def drifted() -> list[dict[str, str]]:
+    """What both ranks said, by what rank 1 had of its own."""
+    return on_ranks(drift_in_every_way)
 
 
 # measuring
