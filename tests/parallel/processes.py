@@ -3,48 +3,37 @@
 import multiprocessing
 import os
 import tempfile
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as dist
 
-from nas.parallel import Ranks, joined
+from nas.parallel import Board, Ranks, Seat, joined
 
 
 def on_ranks(task: Callable[..., Any], *arguments: Any, size: int = 2) -> list[Any]:
-    """What `task(ranks, *arguments)` returns on each rank: tensors and plain data; it is a function of a module.
-
-    An error becomes its text.
-    """
+    """What `task(ranks, *arguments)` returns on each rank: tensors and plain data; it is a function of a module."""
     os.environ["TORCH_CPP_LOG_LEVEL"] = "ERROR"  # as the command does
     context = multiprocessing.get_context("forkserver")  # imports torch once, and forks where nothing runs yet
     context.set_forkserver_preload(["nas.optimization", "search_spaces.cells", "tests.parallel.processes"])
-    store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    board = Board()
     with tempfile.TemporaryDirectory() as folder:
         started = [
-            context.Process(target=_run, args=(folder, store.port, rank, size, task, arguments)) for rank in range(size)
+            context.Process(target=_run, args=(folder, board.port, rank, size, task, arguments)) for rank in range(size)
         ]
         for process in started:
             process.start()
         for process in started:
-            process.join(120)
+            process.join(240)
         assert [process.exitcode for process in started] == [0] * size
         return [torch.load(Path(folder) / str(rank), weights_only=True) for rank in range(size)]
 
 
 def _run(folder: str, port: int, rank: int, size: int, task: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     torch.set_num_threads(1)
-    store = dist.TCPStore("127.0.0.1", port, is_master=False)
-    with joined(store, rank, size, device=torch.device("cpu")) as ranks:
-        try:
-            result = task(ranks, *arguments)
-        except Exception as error:
-            traceback.print_exc()
-            result = f"{type(error).__name__}: {error}"
-        torch.save(result, Path(folder) / str(rank))
+    with joined(Seat(rank, size, Board(port)), device=torch.device("cpu")) as ranks:
+        torch.save(task(ranks, *arguments), Path(folder) / str(rank))
 
 
 def alone(task: Callable[..., Any], *arguments: Any) -> Any:
