@@ -84,7 +84,7 @@ def work(text: str, seat: Seat) -> str:
     """What one of the processes does that share a search: rank 0 alone writes, and returns what is to be printed."""
     job = Job.from_text(text)
     device = device_of(job.settings.device, job.settings.threads, rank=seat.rank, size=seat.size)
-    with joined(seat, device=device) as ranks:
+    with joined(seat, device=device) as ranks, last_good_state_named(job.folder):
         parts = _parts(job.settings, device, ranks)
         if ranks.rank == 0:
             return _written(job, parts)
@@ -96,7 +96,7 @@ def work(text: str, seat: Seat) -> str:
 def _written(job: Job, parts: Parts) -> str:
     title = f"{parts.space.name} {job.settings.method['name']}"
     with SearchLog(job.folder, parts.space) as log:
-        with progress(title, parts.steps) as (step, show), last_good_state_named(job.folder):
+        with progress(title, parts.steps) as (step, show):
             for record in parts.process.epochs(step):
                 log.epoch(record, parts.process)
                 show(f"epoch {record.epoch} valid accuracy {record.valid_accuracy:.3f}")

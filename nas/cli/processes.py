@@ -9,7 +9,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from multiprocessing import connection, get_context, parent_process
+from multiprocessing import connection, get_all_start_methods, get_context, get_start_method, parent_process
 from multiprocessing.context import SpawnProcess
 
 from nas.cli.mistakes import Mistakes, in_one_line
@@ -30,8 +30,13 @@ def started_here(work: Work, job: str, size: int) -> str:
     """What `work(job, seat)` returns on rank 0 of `size` new processes; none of them is left when this ends.
 
     Raises:
+        ValueError: this process is one of joblib's, which start no others.
         Mistakes, LostProcessError, RuntimeError: why a process failed; the others are stopped.
     """
+    if get_start_method(allow_none=True) not in (None, *get_all_start_methods()):
+        raise ValueError(
+            f"trainer.devices={size} starts processes, which joblib's cannot: leave out hydra/launcher=joblib"
+        )
     board = Board()
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # DDP warns that it looks for unused parameters
     context = get_context("spawn")
