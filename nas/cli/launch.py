@@ -41,9 +41,10 @@ def led(command: Callable[[], int], work: Work) -> int:
     if seat is None or seat.board is None:
         return command()
     if seat.rank == 0:
-        status = command()
-        seat.board.write("job", "")  # all have it, or there is none
-        return status
+        try:
+            return command()
+        finally:
+            seat.board.write("job", "")  # all have it, or there is none
     try:
         if job := seat.board.read("job"):
             work(job, seat)
