@@ -29,7 +29,8 @@ def search(
 
     Each step of an epoch moves the alphas on a batch of `valid` (not in the first `warmup_epochs`), then the weights on
     a batch of `train`. After the epoch the mean mixture is measured on all of `valid`, in order. With several ranks,
-    those of `bilevel.objective`, the feeds give the rows and batches of this one, and the records are equal on all.
+    those of `bilevel.objective`, the feeds give the rows and batches of this one, and the records are equal on all but
+    for the seconds.
 
     Raises:
         DisagreementError: alphas, weights or random states that are not equal on all ranks at an epoch's end.
