@@ -15,9 +15,10 @@ from torch import nn
 
 from nas.architecture import Genotype
 from nas.cli.command import run
+from nas.cli.devices import device_of
 from nas.cli.following import search_summary, taken_over
 from nas.cli.mistakes import checked
-from nas.cli.parts import device_of, feed_of, recipe_of, skeleton_of, space_of
+from nas.cli.parts import feed_of, recipe_of, skeleton_of, space_of
 from nas.cli.progress import last_good_state_named, progress, shown
 from nas.cli.settings import Retrain
 from nas.costs import count

@@ -9,23 +9,50 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from nas.architecture import EpochRecord
 from nas.cli.command import run
+from nas.cli.devices import device_of
+from nas.cli.launch import led, on_devices, one_job
 from nas.cli.mistakes import checked
-from nas.cli.parts import device_of, feed_of, recipe_of, skeleton_of
+from nas.cli.parts import feed_of, recipe_of, skeleton_of
 from nas.cli.progress import last_good_state_named, progress, shown
 from nas.cli.search_log import SearchLog
 from nas.cli.settings import Search
 from nas.costs import Cost, count
 from nas.data import DataSource
 from nas.optimization import CompilationError, RecordingError, SearchMethod, SearchProcess
+from nas.parallel import Ranks, Seat, joined
 from nas.space import SearchSpace, Skeleton
 from nas.tracking import Summary, device_words, write_summary
 from nas.tracking.tensorboard import Setting
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a search needs to know, as plain data: it travels as text to the processes that share the search."""
+
+    settings: Search
+    folder: Path
+    overrides: tuple[str, ...]
+    choices: dict[str, str]
+    started: float
+
+    def to_text(self) -> str:
+        """YAML, which keeps every value that a config can hold."""
+        plain = {**vars(self), "settings": self.settings.model_dump(), "folder": str(self.folder)}
+        return yaml.safe_dump({**plain, "overrides": list(self.overrides)})
+
+    @classmethod
+    def from_text(cls, text: str) -> "Job":
+        """What `to_text` wrote, checked again."""
+        plain = yaml.safe_load(text)
+        changed = {"settings": checked("search", plain["settings"]), "folder": Path(plain["folder"])}
+        return cls(**{**plain, **changed, "overrides": tuple(plain["overrides"])})
 
 
 @dataclass(frozen=True)
@@ -42,27 +69,48 @@ class Parts:
 
 def search(config: DictConfig) -> None:
     """One search in the run directory that Hydra made: trains, writes every epoch down, derives, sums up."""
-    start = time.perf_counter()
-    settings: Search = checked("search", OmegaConf.to_container(config, resolve=True))
-    folder = Path(HydraConfig.get().runtime.output_dir)
-    parts = _parts(settings)
-    title = f"{parts.space.name} {settings.method['name']}"
-    with SearchLog(folder, parts.space) as log:
-        if settings.cuda_graphs:
+    hydra = HydraConfig.get()
+    job = Job(
+        settings=checked("search", OmegaConf.to_container(config, resolve=True)),
+        folder=Path(hydra.runtime.output_dir),
+        overrides=tuple(hydra.overrides.task),
+        choices={part: str(hydra.runtime.choices[part]) for part in ("space", "method", "data")},
+        started=time.time(),
+    )
+    print(on_devices(work, job.to_text(), job.settings.trainer.devices))
+
+
+def work(text: str, seat: Seat) -> str:
+    """What one of the processes does that share a search: rank 0 alone writes, and returns what is to be printed."""
+    job = Job.from_text(text)
+    device = device_of(job.settings.device, job.settings.threads, rank=seat.rank, size=seat.size)
+    with joined(seat, device=device) as ranks, last_good_state_named(job.folder):
+        parts = _parts(job.settings, device, ranks)
+        if ranks.rank == 0:
+            return _written(job, parts)
+        for _ in parts.process.epochs(lambda: None):
+            pass
+        return ""
+
+
+def _written(job: Job, parts: Parts) -> str:
+    title = f"{parts.space.name} {job.settings.method['name']}"
+    with SearchLog(job.folder, parts.space) as log:
+        if job.settings.cuda_graphs:
             _record_steps(parts.process)
-        ahead = _compiled(parts.process) if settings.compile else {}
-        with progress(title, parts.steps) as (step, show), last_good_state_named(folder):
+        ahead = _compiled(parts.process) if job.settings.compile else {}
+        with progress(title, parts.steps) as (step, show):
             for record in parts.process.epochs(step):
                 log.epoch(record, parts.process)
                 show(f"epoch {record.epoch} valid accuracy {record.valid_accuracy:.3f}")
-        summary = _summary(settings, parts, record, ahead, time.perf_counter() - start)
-        log.finish(record, _hparams(settings), summary.metrics)
-    write_summary(folder, summary)
-    print(_result(summary, folder))
+        summary = _summary(job, parts, record, ahead)
+        log.finish(record, _hparams(job), summary.metrics)
+    write_summary(job.folder, summary)
+    return _result(summary, job.folder)
 
 
-def _parts(settings: Search) -> Parts:
-    device, recipe = device_of(settings.device, settings.threads), recipe_of(settings.trainer)
+def _parts(settings: Search, device: torch.device, ranks: Ranks) -> Parts:
+    recipe = recipe_of(settings.trainer)
     if settings.cuda_graphs and device.type != "cuda":
         raise ValueError(f"cuda_graphs=true needs a GPU, and this search runs on {device}: leave it out")
     space: SearchSpace = instantiate(settings.space)
@@ -70,12 +118,13 @@ def _parts(settings: Search) -> Parts:
     source: DataSource = instantiate(settings.data)
     halves = source.split(source.train())
     skeleton = skeleton_of(settings.network, halves[0])
+    limit = settings.trainer.max_steps
     train, valid = (
-        feed_of(half, recipe, seed=2 * settings.seed + index, device=device, max_steps=settings.trainer.max_steps)
+        feed_of(half, recipe, seed=2 * settings.seed + index, device=device, max_steps=limit, ranks=ranks)
         for index, half in enumerate(halves)
     )
     torch.manual_seed(settings.seed)
-    process = method.start(space, skeleton, train, valid, recipe, device)
+    process = method.start(space, skeleton, train, valid, recipe, device, ranks)
     return Parts(space, skeleton, process, halves[0].shape, device, recipe.epochs * train.steps)
 
 
@@ -97,16 +146,14 @@ def _compiled(process: SearchProcess) -> dict[str, float]:
     return {"compile_seconds": seconds}
 
 
-def _summary(
-    settings: Search, parts: Parts, record: EpochRecord, ahead: Mapping[str, float], seconds: float
-) -> Summary:
+def _summary(job: Job, parts: Parts, record: EpochRecord, ahead: Mapping[str, float]) -> Summary:
     cost = _cost(parts, record)
     return Summary(
         command="search",
         space=parts.space.name,
-        method=settings.method["name"],
-        setting=tuple(HydraConfig.get().overrides.task),
-        seed=settings.seed,
+        method=job.settings.method["name"],
+        setting=job.overrides,
+        seed=job.settings.seed,
         genotype=record.genotype,
         params=cost.params,
         macs=cost.macs,
@@ -118,8 +165,8 @@ def _summary(
             **ahead,
         },
         epochs=record.epoch + 1,
-        device=device_words(parts.device),
-        wall_seconds=seconds,
+        device=device_words(parts.device, job.settings.trainer.devices),
+        wall_seconds=time.time() - job.started,
     )
 
 
@@ -129,11 +176,11 @@ def _cost(parts: Parts, record: EpochRecord) -> Cost:
     return count(network, parts.image_shape)
 
 
-def _hparams(settings: Search) -> dict[str, Setting]:
+def _hparams(job: Job) -> dict[str, Setting]:
     """What tells this search from others: the parts by name, the seed, and the single values of network and trainer."""
-    parts = {part: str(HydraConfig.get().runtime.choices[part]) for part in ("space", "method", "data")}
+    settings = job.settings
     sizes = {"network": settings.network.model_dump(), "trainer": settings.trainer.model_dump()}
-    return {**parts, "seed": settings.seed, **_flat(sizes)}
+    return {**job.choices, "seed": settings.seed, **_flat(sizes)}
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Setting]:
@@ -164,7 +211,7 @@ def _result(summary: Summary, folder: Path) -> str:
 
 def main() -> int:
     """The command; returns its exit status."""
-    return run("search", search, sys.argv[1:])
+    return led(lambda: run("search", search, sys.argv[1:], further=one_job), work)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[1]
 COMMANDS = ("nas.search", "nas.retrain", "nas.draw", "nas.cost", "nas.report")
 FLOORS: dict[str, int] = {
     "nas.architecture": 0,
+    "nas.parallel": 0,
     "nas.relaxation": 1,
     "nas.supernet": 1,
     "nas.costs": 1,
@@ -43,6 +44,7 @@ OUTSIDE = {
     "torchvision": ("nas.data",),
     "sklearn": ("nas.data",),
     "tqdm": ("nas.cli",),
+    "torch.distributed": ("nas.parallel",),
 }
 """The only rooms that import these packages."""
 FILES = sorted([*(ROOT / "nas").rglob("*.py"), *(ROOT / "search_spaces").rglob("*.py")])

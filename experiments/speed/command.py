@@ -18,7 +18,7 @@ from experiments.speed.machine import measured_rates, settled
 from experiments.speed.measure import Bench, Count, Row, count
 from experiments.speed.report import Results
 from experiments.speed.workload import ORDERS, Subject
-from nas.cli.parts import device_of
+from nas.cli.devices import device_of
 from nas.space import Skeleton
 from nas.tracking import device_words, versions
 from nas.tracking.files import write_atomically

@@ -15,6 +15,7 @@ from nas.cli.arguments import CONF, config_folders, groups, normalized, options,
 from nas.cli.settings import SETTINGS
 from nas.cli.signatures import part_mistakes
 from nas.optimization import NonFiniteLossError
+from nas.parallel import DisagreementError
 
 
 class Mistakes(ValueError):
@@ -108,7 +109,8 @@ def in_one_line(error: BaseException) -> list[str]:
         return error.lines
     if isinstance(error, InstantiationException) and error.__cause__ is not None:
         return in_one_line(error.__cause__) or [" ".join(str(error).split())]
-    if isinstance(error, ValueError | NonFiniteLossError | HydraException | OmegaConfBaseException | OSError):
+    told = ValueError | NonFiniteLossError | DisagreementError | HydraException | OmegaConfBaseException | OSError
+    if isinstance(error, told):
         return [" ".join(str(error).split())]
     return []
 

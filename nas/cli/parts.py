@@ -10,31 +10,12 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from nas.architecture import Genotype
-from nas.cli.settings import Network, Trainer
+from nas.cli.settings import Network, SearchTrainer, Trainer
 from nas.cli.signatures import part_mistakes
 from nas.data import Samples
 from nas.optimization import Feed, Recipe
+from nas.parallel import ALONE, Ranks
 from nas.space import SearchSpace, Skeleton
-
-
-def device_of(name: str, threads: int | None) -> torch.device:
-    """`auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:1`; a ValueError for a device that is not there.
-
-    `threads` sets how many threads share one operation on the CPU.
-    """
-    if threads is not None:
-        torch.set_num_threads(threads)
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise ValueError(f"there is no device {name!r}; give auto, cpu, cuda or cuda:NUMBER") from None
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ValueError(f"there is no device {name!r}: {torch.cuda.device_count()} GPUs are visible; give auto or cpu")
-    if device.type not in ("cpu", "cuda"):
-        raise ValueError(f"device {name!r} is not supported; give auto, cpu, cuda or cuda:NUMBER")
-    return device
 
 
 def recipe_of(trainer: Trainer) -> Recipe:
@@ -47,6 +28,7 @@ def recipe_of(trainer: Trainer) -> Recipe:
         clip_norm=trainer.clip_norm,
         cutout=trainer.cutout,
         autocast=torch.bfloat16 if trainer.precision == "bf16" else None,
+        sync_batch_norm=isinstance(trainer, SearchTrainer) and trainer.sync_batch_norm,
     )
 
 
@@ -68,13 +50,22 @@ def skeleton_of(network: Network, samples: Samples, *, auxiliary: bool = False) 
     )
 
 
-def feed_of(samples: Samples, recipe: Recipe, *, seed: int, device: torch.device, max_steps: int | None) -> Feed:
-    """Batches for training and measuring, at most `max_steps` of them an epoch."""
-    stream = samples.stream(batch_size=recipe.batch_size, seed=seed, device=device, cutout=recipe.cutout)
+def feed_of(
+    samples: Samples,
+    recipe: Recipe,
+    *,
+    seed: int,
+    device: torch.device,
+    max_steps: int | None,
+    ranks: Ranks = ALONE,
+) -> Feed:
+    """Batches for training and measuring, at most `max_steps` of them an epoch; of several ranks, what this one has."""
+    stream = samples.stream(batch_size=recipe.batch_size, seed=seed, device=device, cutout=recipe.cutout, ranks=ranks)
+    limit = None if max_steps is None else len(ranks.turns(max_steps))
     return Feed(
         stream=stream,
         steps=min(stream.batches_per_epoch, max_steps or stream.batches_per_epoch),
-        in_order=lambda: islice(samples.batches(batch_size=recipe.batch_size, device=device), max_steps),
+        in_order=lambda: islice(samples.batches(batch_size=recipe.batch_size, device=device, ranks=ranks), limit),
     )
 
 

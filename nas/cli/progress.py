@@ -1,5 +1,6 @@
 """What a person sees of a run: its progress, its place, its end."""
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from nas.optimization import NonFiniteLossError
 @contextmanager
 def progress(description: str, steps: int) -> Iterator[tuple[Callable[[], None], Callable[[str], None]]]:
     """(call after each step, call with words to show); silent where standard error is no terminal."""
+    tqdm.set_lock(threading.RLock())  # tqdm's own is shared by processes, and one that is killed would leave it behind
     with tqdm(total=steps, desc=description, unit="step", disable=None, dynamic_ncols=True) as bar:
 
         def step() -> None:

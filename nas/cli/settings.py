@@ -1,11 +1,24 @@
 """What the keys of each command mean: types and bounds; defaults are in `conf/` alone."""
 
+import pydoc
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeInt, PositiveFloat
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    model_validator,
+)
 from pydantic import PositiveInt as Count
 
 from nas.cli.arguments import options
+from nas.cli.devices import require_devices
+from nas.optimization import SearchMethod
+from nas.parallel import Ranks
 
 
 def _part(value: dict[str, Any]) -> dict[str, Any]:
@@ -55,6 +68,18 @@ class Trainer(Settings):
 class SearchTrainer(Trainer):
     arch_rate: PositiveFloat
     arch_warmup: Annotated[float, Field(ge=0, lt=1)]
+    devices: Count
+    sync_batch_norm: bool
+
+    @model_validator(mode="after")
+    def _divisible(self) -> "SearchTrainer":
+        Ranks(0, self.devices).rows(self.batch_size)
+        if self.sync_batch_norm and self.devices == 1:
+            raise ValueError(
+                "trainer.sync_batch_norm is true, but trainer.devices is 1, which has nothing to synchronize; "
+                "give trainer.devices=2 or more, or leave it out"
+            )
+        return self
 
 
 class RetrainTrainer(Trainer):
@@ -74,6 +99,23 @@ class Search(Settings):
     data: Part
     network: Network
     trainer: SearchTrainer
+
+    @model_validator(mode="after")
+    def _has_devices(self) -> "Search":
+        devices = self.trainer.devices
+        require_devices(self.device, devices)
+        method = pydoc.locate(str(self.method["_target_"]))
+        if devices > 1 and isinstance(method, type) and issubclass(method, SearchMethod) and not method.shares_batches:
+            raise ValueError(
+                f"method {self.method.get('name')!r} runs on one device, but trainer.devices is {devices}; "
+                "give trainer.devices=1, or several seeds at a time by -m hydra/launcher=joblib"
+            )
+        for key in ("compile", "cuda_graphs"):
+            if devices > 1 and getattr(self, key):
+                raise ValueError(
+                    f"{key}=true runs on one device, but trainer.devices is {devices}; leave one of them out"
+                )
+        return self
 
 
 class Retrain(Settings):

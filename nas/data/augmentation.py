@@ -1,11 +1,35 @@
 """Random changes of a batch of images: one draw for every image, on the images' device, without a loop over them."""
 
+from dataclasses import dataclass, field
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 
-def crop(images: Tensor, padding: int, generator: torch.Generator) -> Tensor:
+@dataclass(frozen=True)
+class Draws:
+    """Random numbers for a batch of `count` images, of which only those for its `rows` are wanted.
+
+    All are drawn, whichever rows are wanted: an image is changed alike wherever its batch is divided.
+    """
+
+    generator: torch.Generator
+    count: int
+    rows: slice = field(default_factory=lambda: slice(None))
+
+    def integers(self, below: int, *shape: int) -> Tensor:
+        """Uniform over 0 .. below - 1, (*shape, rows) int64."""
+        return torch.randint(below, (*shape, self.count), generator=self.generator, device=self.generator.device)[
+            ..., self.rows
+        ]
+
+    def fractions(self) -> Tensor:
+        """Uniform over [0, 1), (rows,)."""
+        return torch.rand(self.count, generator=self.generator, device=self.generator.device)[self.rows]
+
+
+def crop(images: Tensor, padding: int, draws: Draws) -> Tensor:
     """A random window of the original size in each image after `padding` zeros (black) on every side.
 
     images: (N, C, H, W), before normalisation; the corner is uniform over the (2 padding + 1)^2 positions.
@@ -14,18 +38,17 @@ def crop(images: Tensor, padding: int, generator: torch.Generator) -> Tensor:
         return images
     count, _, height, width = images.shape
     windows = F.pad(images, (padding,) * 4).unfold(2, height, 1).unfold(3, width, 1)  # a view (N, C, top, left, H, W)
-    shape, device = (2, count), images.device
-    top, left = torch.randint(2 * padding + 1, shape, generator=generator, device=device)
-    return windows[torch.arange(count, device=device), :, top, left]
+    top, left = draws.integers(2 * padding + 1, 2)
+    return windows[torch.arange(count, device=images.device), :, top, left]
 
 
-def flip(images: Tensor, generator: torch.Generator) -> Tensor:
+def flip(images: Tensor, draws: Draws) -> Tensor:
     """Each image (of (N, C, H, W)) mirrored left to right with probability 1/2."""
-    mirrored = torch.rand(len(images), generator=generator, device=images.device) < 0.5
+    mirrored = draws.fractions() < 0.5
     return torch.where(mirrored[:, None, None, None], images.flip(-1), images)
 
 
-def cutout(images: Tensor, length: int, generator: torch.Generator) -> Tensor:
+def cutout(images: Tensor, length: int, draws: Draws) -> Tensor:
     """Sets one square of side `length` to zero in all channels of each image (DeVries & Taylor, 2017).
 
     images: (N, C, H, W), after normalisation, so that zero is the mean colour. The centre (y, x) is a uniformly random
@@ -34,16 +57,15 @@ def cutout(images: Tensor, length: int, generator: torch.Generator) -> Tensor:
     """
     if length == 0:
         return images
-    count, _, height, width = images.shape
-    rows = _covered(count, height, length, generator, images.device)
-    columns = _covered(count, width, length, generator, images.device)
+    height, width = images.shape[-2:]
+    rows, columns = _covered(height, length, draws), _covered(width, length, draws)
     return images.masked_fill((rows[:, :, None] & columns[:, None, :])[:, None], 0.0)
 
 
-def _covered(count: int, size: int, length: int, generator: torch.Generator, device: torch.device) -> Tensor:
-    """(count, size) booleans: which positions along one axis a random interval of `length` covers."""
-    start = torch.randint(size, (count, 1), generator=generator, device=device) - length // 2
-    position = torch.arange(size, device=device)
+def _covered(size: int, length: int, draws: Draws) -> Tensor:
+    """(rows, size) booleans: which positions along one axis a random interval of `length` covers."""
+    start = draws.integers(size)[:, None] - length // 2
+    position = torch.arange(size, device=start.device)
     return (position >= start) & (position < start + length)
 
 

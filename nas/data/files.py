@@ -10,7 +10,8 @@ from nas.data import augmentation
 from nas.data.decoding import PlainImages, RandomImages, Views, Visit
 from nas.data.samples import Samples, check_cutout, check_labels
 from nas.data.statistics import Statistics
-from nas.data.stream import Batch, Shuffle, Stream, check_batch_size, derived_seed
+from nas.data.stream import Batch, Shuffle, Stream, check_batch_size
+from nas.parallel import ALONE, Ranks
 
 
 class FileSamples(Samples):
@@ -42,15 +43,19 @@ class FileSamples(Samples):
             workers=self.workers,
         )
 
-    def stream(self, *, batch_size: int, seed: int, device: torch.device, cutout: int = 0) -> "FileStream":
+    def stream(
+        self, *, batch_size: int, seed: int, device: torch.device, cutout: int = 0, ranks: Ranks = ALONE
+    ) -> "FileStream":
         check_cutout(cutout, self.shape)
-        return FileStream(self, Shuffle(len(self), batch_size=batch_size, seed=seed), device=device, cutout=cutout)
+        shuffle = Shuffle(len(self), batch_size=batch_size, seed=seed, ranks=ranks)
+        return FileStream(self, shuffle, device=device, cutout=cutout)
 
-    def batches(self, *, batch_size: int, device: torch.device) -> Iterator[Batch]:
+    def batches(self, *, batch_size: int, device: torch.device, ranks: Ranks = ALONE) -> Iterator[Batch]:
         check_batch_size(batch_size)
+        batches = torch.arange(len(self)).split(batch_size)
         loader = DataLoader(
             PlainImages(self.paths, self.labels, self.views),
-            batch_size=batch_size,
+            batch_sampler=[batches[turn].tolist() for turn in ranks.turns(len(batches))],
             num_workers=self.workers,
             generator=torch.Generator(),
             pin_memory=device.type == "cuda",
@@ -82,9 +87,9 @@ class FileStream(Stream):
 
     def __next__(self) -> Batch:
         images, labels = (tensor.to(self.device, non_blocking=True) for tensor in next(self._decoded))
-        self._generator.manual_seed(derived_seed("augment", self.shuffle.seed, self.epoch, self.batch))
+        draws = self.shuffle.draws(self.epoch, self.batch, self._generator)
         images = augmentation.normalise(images, self._mean, self._std)
-        images = augmentation.cutout(images, self.cutout, self._generator)
+        images = augmentation.cutout(images, self.cutout, draws)
         self.batch += 1
         if self.batch == self.batches_per_epoch:
             self.epoch, self.batch = self.epoch + 1, 0

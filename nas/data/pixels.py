@@ -7,9 +7,11 @@ import torch
 from torch import Tensor
 
 from nas.data import augmentation
+from nas.data.augmentation import Draws
 from nas.data.samples import Samples, check_cutout, check_labels
 from nas.data.statistics import Statistics
-from nas.data.stream import Batch, Shuffle, Stream, check_batch_size, derived_seed
+from nas.data.stream import Batch, Shuffle, Stream, check_batch_size
+from nas.parallel import ALONE, Ranks
 
 
 class PixelSamples(Samples):
@@ -61,16 +63,19 @@ class PixelSamples(Samples):
             flip=self.flip,
         )
 
-    def stream(self, *, batch_size: int, seed: int, device: torch.device, cutout: int = 0) -> "PixelStream":
+    def stream(
+        self, *, batch_size: int, seed: int, device: torch.device, cutout: int = 0, ranks: Ranks = ALONE
+    ) -> "PixelStream":
         check_cutout(cutout, self.shape)
-        shuffle = Shuffle(len(self), batch_size=batch_size, seed=seed)
+        shuffle = Shuffle(len(self), batch_size=batch_size, seed=seed, ranks=ranks)
         return PixelStream(self.on(device), shuffle, padding=self.padding, flip=self.flip, cutout=cutout)
 
-    def batches(self, *, batch_size: int, device: torch.device) -> Iterator[Batch]:
+    def batches(self, *, batch_size: int, device: torch.device, ranks: Ranks = ALONE) -> Iterator[Batch]:
         check_batch_size(batch_size)
         kept = self.on(device)
-        pairs = zip(kept.images.split(batch_size), kept.labels.split(batch_size), strict=True)
-        return ((augmentation.normalise(images, kept.mean, kept.std), labels) for images, labels in pairs)
+        pairs = list(zip(kept.images.split(batch_size), kept.labels.split(batch_size), strict=True))
+        own = (pairs[turn] for turn in ranks.turns(len(pairs)))
+        return ((augmentation.normalise(images, kept.mean, kept.std), labels) for images, labels in own)
 
     def on(self, device: torch.device) -> "Resident":
         """The tensors on a device; copied at the first call and kept."""
@@ -108,19 +113,19 @@ class PixelStream(Stream):
         if self._order is None:
             self._order = _sent(self.shuffle.order(self.epoch), self.kept.images.device)
         chosen = self._order[self.batch]
-        self._generator.manual_seed(derived_seed("augment", self.shuffle.seed, self.epoch, self.batch))
-        images = self._augment(self.kept.images[chosen])
+        draws = self.shuffle.draws(self.epoch, self.batch, self._generator)
+        images = self._augment(self.kept.images[chosen], draws)
         self.batch += 1
         if self.batch == self.batches_per_epoch:
             self.epoch, self.batch, self._order = self.epoch + 1, 0, None
         return images, self.kept.labels[chosen]
 
-    def _augment(self, images: Tensor) -> Tensor:
-        images = augmentation.crop(images, self.padding, self._generator)
+    def _augment(self, images: Tensor, draws: Draws) -> Tensor:
+        images = augmentation.crop(images, self.padding, draws)
         if self.flip:
-            images = augmentation.flip(images, self._generator)
+            images = augmentation.flip(images, draws)
         images = augmentation.normalise(images, self.kept.mean, self.kept.std)
-        return augmentation.cutout(images, self.cutout, self._generator)
+        return augmentation.cutout(images, self.cutout, draws)
 
 
 def _sent(x: Tensor, device: torch.device) -> Tensor:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from nas.data.stream import Batch, Stream
+from nas.parallel import ALONE, Ranks
 
 
 class Samples(ABC):
@@ -27,16 +28,23 @@ class Samples(ABC):
         """The images at these positions, (M,) int64, in this order."""
 
     @abstractmethod
-    def stream(self, *, batch_size: int, seed: int, device: torch.device, cutout: int = 0) -> Stream:
+    def stream(
+        self, *, batch_size: int, seed: int, device: torch.device, cutout: int = 0, ranks: Ranks = ALONE
+    ) -> Stream:
         """A new endless stream of shuffled and augmented batches; `cutout` is the side of the square that it erases.
 
+        `batch_size` counts the rows of all ranks; the stream has those of this one.
+
         Raises:
-            ValueError: a batch of less than 1 or more than all images, or a cutout below 0 or larger than the image.
+            ValueError: a batch of less than 1 or more than all images, or one that the ranks cannot divide, or a cutout
+                below 0 or larger than the image.
         """
 
     @abstractmethod
-    def batches(self, *, batch_size: int, device: torch.device) -> Iterator[Batch]:
+    def batches(self, *, batch_size: int, device: torch.device, ranks: Ranks = ALONE) -> Iterator[Batch]:
         """Every image once, in order, normalised but not augmented; the last batch may be smaller.
+
+        The ranks take turns by whole batches, because batch norm may depend on all of a batch.
 
         Raises:
             ValueError: a batch of less than 1 image.

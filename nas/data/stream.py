@@ -7,6 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nas.data.augmentation import Draws
+from nas.parallel import ALONE, Ranks
+
 Batch = tuple[Tensor, Tensor]
 
 
@@ -15,7 +18,8 @@ class Stream(ABC, Iterator[Batch]):
 
     A stream goes on from epoch to epoch; `batches_per_epoch` batches visit each image at most once and leave out the
     rest that fills no batch. `epoch` and `batch` say which batch comes next. All that is random in a batch follows from
-    (seed, epoch, batch), so this position is the whole state of a stream.
+    (seed, epoch, batch), so this position is the whole state of a stream. With several ranks each has its rows of the
+    batches that one alone would have, augmented alike.
     """
 
     batches_per_epoch: int
@@ -30,13 +34,15 @@ class Stream(ABC, Iterator[Batch]):
 class Shuffle:
     """For every epoch a permutation of `count` images that follows from (seed, epoch), cut into full batches.
 
-    It is drawn on the CPU, so that the order does not depend on the device.
+    It is drawn on the CPU, so that the order does not depend on the device. `rows` are those that this rank has of
+    every batch.
 
     Raises:
-        ValueError: a batch of less than 1 or more than `count` images, or a negative seed.
+        ValueError: a batch of less than 1 or more than `count` images, or one that the ranks cannot divide, or a
+            negative seed.
     """
 
-    def __init__(self, count: int, *, batch_size: int, seed: int) -> None:
+    def __init__(self, count: int, *, batch_size: int, seed: int, ranks: Ranks = ALONE) -> None:
         check_batch_size(batch_size)
         if batch_size > count:
             raise ValueError(
@@ -48,12 +54,18 @@ class Shuffle:
         self.batch_size = batch_size
         self.seed = seed
         self.batches_per_epoch = count // batch_size
+        self.rows = ranks.rows(batch_size)
 
     def order(self, epoch: int) -> Tensor:
-        """The images of an epoch, a row a batch: (batches_per_epoch, batch_size) int64."""
+        """This rank's images of an epoch, a row a batch: (batches_per_epoch, batch_size / ranks) int64."""
         generator = torch.Generator().manual_seed(derived_seed("order", self.seed, epoch))
         permutation = torch.randperm(self.count, generator=generator)
-        return permutation[: self.batches_per_epoch * self.batch_size].view(-1, self.batch_size)
+        return permutation[: self.batches_per_epoch * self.batch_size].view(-1, self.batch_size)[:, self.rows]
+
+    def draws(self, epoch: int, batch: int, generator: torch.Generator) -> Draws:
+        """The random numbers that augment this rank's rows of a batch; seeds the generator."""
+        generator.manual_seed(derived_seed("augment", self.seed, epoch, batch))
+        return Draws(generator, self.batch_size, self.rows)
 
 
 def check_batch_size(batch_size: int) -> None:

@@ -18,6 +18,9 @@ class BilevelOptimizer(ABC):
     Subclasses differ in one thing, the gradient dL/dm of the architecture step with respect to the mixture; from there
     the relaxation's own graph leads to alphas. A random relaxation is thus drawn once a step, however often the loss
     is evaluated. An architecture step leaves every weight, buffer and weight gradient as it was, bit for bit.
+
+    Several ranks share each batch. One all-reduce makes dL/dm the mean of theirs; their random states are equal, so all
+    draw the same mixture, and alphas stay equal to the last bit.
     """
 
     def __init__(
@@ -39,7 +42,7 @@ class BilevelOptimizer(ABC):
 
     @abstractmethod
     def mixture_gradient(self, mixture: Mixture, train_batch: Batch, valid_batch: Batch) -> Sequence[Tensor]:
-        """dL/dm for each table of `mixture`, whose tables are leaves."""
+        """dL/dm for each table of `mixture`, whose tables are leaves, of this rank's part of the loss."""
 
     def mean_mixture(self) -> Mixture:
         """The mixture to evaluate and to derive with."""
@@ -49,9 +52,10 @@ class BilevelOptimizer(ABC):
     def arch_step(self, train_batch: Batch, valid_batch: Batch) -> None:
         """One step of the alphas."""
         mixture = self.arch.mixture(self.relaxation.sample)
-        gradient = self.mixture_gradient(mixture.as_leaves(), train_batch, valid_batch)
+        part = self.mixture_gradient(mixture.as_leaves(), train_batch, valid_batch)
+        gradient = self.objective.ranks.mean(part)
         self.arch_optimizer.zero_grad()
-        torch.autograd.backward(list(mixture.tables.values()), list(gradient))
+        torch.autograd.backward(list(mixture.tables.values()), gradient)
         self.arch_optimizer.step()
 
     def weight_step(self, batch: Batch) -> tuple[Tensor, Tensor]:

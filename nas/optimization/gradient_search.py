@@ -17,12 +17,13 @@ from nas.optimization.objective import Objective
 from nas.optimization.recipe import Recipe
 from nas.optimization.recorded import Recorded
 from nas.optimization.search import search
+from nas.parallel import ALONE, Ranks
 from nas.relaxation import Relaxation
 from nas.space import SearchSpace, Skeleton
 
 
 class GradientSearch(SearchMethod):
-    """Differentiable search (DARTS, Liu et al., 2019).
+    """Differentiable search (DARTS, Liu et al., 2019), data-parallel where there are several ranks.
 
     `bilevel` makes the bilevel optimizer from (objective, arch, relaxation, weight_optimizer, arch_optimizer) and
     clip_norm; `arch_optimizer` makes the alphas' optimizer from them. The first `arch_warmup` of the epochs, a share in
@@ -31,6 +32,8 @@ class GradientSearch(SearchMethod):
     Raises:
         ValueError: a warm-up that is no share in [0, 1).
     """
+
+    shares_batches = True
 
     def __init__(
         self,
@@ -52,12 +55,19 @@ class GradientSearch(SearchMethod):
         self.alpha_scale = alpha_scale
 
     def start(
-        self, space: SearchSpace, skeleton: Skeleton, train: Feed, valid: Feed, recipe: Recipe, device: torch.device
+        self,
+        space: SearchSpace,
+        skeleton: Skeleton,
+        train: Feed,
+        valid: Feed,
+        recipe: Recipe,
+        device: torch.device,
+        ranks: Ranks = ALONE,
     ) -> "GradientSearchProcess":
         supernet = space.supernet(skeleton).to(device)
         arch = ArchParameters(space.choices, scale=self.alpha_scale).to(device)
         bilevel = self.bilevel(
-            Objective(supernet, autocast=recipe.autocast),
+            Objective(supernet, autocast=recipe.autocast, ranks=ranks, sync_batch_norm=recipe.sync_batch_norm),
             arch,
             self.relaxation,
             recipe.optimizer(supernet.parameters()),

@@ -7,12 +7,14 @@ import torch
 from torch import Tensor
 
 from nas.optimization.objective import Batch, Criterion, at_least_float32
+from nas.parallel import ALONE, Ranks
 
 
 class Meter:
-    """Sums of losses and hits over batches, kept on the device."""
+    """Sums of losses and hits over batches, kept on the device, and over ranks when they are read."""
 
-    def __init__(self) -> None:
+    def __init__(self, ranks: Ranks = ALONE) -> None:
+        self._ranks = ranks
         self._sums: Tensor | None = None
         self._images = 0
 
@@ -24,10 +26,11 @@ class Meter:
         self._images += len(labels)
 
     def read(self) -> tuple[float, float]:
-        """(mean loss, accuracy in [0, 1]) over all images so far; waits for the device."""
-        assert self._sums is not None
-        loss, hits = (self._sums / self._images).tolist()
-        return loss, hits
+        """(mean loss, accuracy in [0, 1]) over all images of all ranks so far; waits for the device."""
+        own = torch.zeros(2, dtype=torch.float64) if self._sums is None else self._sums.cpu()
+        loss, hits, images = self._ranks.total(torch.cat([own, own.new_tensor([self._images])])).tolist()
+        assert images > 0
+        return loss / images, hits / images
 
 
 def evaluate(
@@ -36,9 +39,13 @@ def evaluate(
     criterion: Criterion,
     *,
     autocast: torch.dtype | None = None,
+    ranks: Ranks = ALONE,
 ) -> tuple[float, float]:
-    """(mean loss, accuracy) of `predict`, a map of images to logits, without gradients."""
-    meter = Meter()
+    """(mean loss, accuracy) of `predict`, a map of images to logits, without gradients.
+
+    With several `ranks` over the batches of all of them, which may be none on some.
+    """
+    meter = Meter(ranks)
     with torch.no_grad():
         for images, labels in batches:
             with torch.autocast(images.device.type, dtype=autocast, enabled=autocast is not None):

@@ -2,13 +2,14 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
 from nas.architecture import EpochRecord, Mixture
 from nas.optimization.feed import Feed
 from nas.optimization.recipe import Recipe
+from nas.parallel import ALONE, Ranks
 from nas.space import SearchSpace, Skeleton
 
 
@@ -47,12 +48,27 @@ class SearchProcess(ABC):
 
 
 class SearchMethod(ABC):
-    """A way to find a genotype in a space, within the epochs of a recipe."""
+    """A way to find a genotype in a space, within the epochs of a recipe.
+
+    `shares_batches` says whether several ranks can run it together, each on its rows of every batch.
+    """
 
     name: str
+    shares_batches: ClassVar[bool] = False
 
     @abstractmethod
     def start(
-        self, space: SearchSpace, skeleton: Skeleton, train: Feed, valid: Feed, recipe: Recipe, device: torch.device
+        self,
+        space: SearchSpace,
+        skeleton: Skeleton,
+        train: Feed,
+        valid: Feed,
+        recipe: Recipe,
+        device: torch.device,
+        ranks: Ranks = ALONE,
     ) -> SearchProcess:
-        """Builds all that the search needs; the global seed decides its random draws."""
+        """Builds all that the search needs; the global seed decides its random draws.
+
+        Raises:
+            ValueError: several ranks, and a method that cannot share its batches among them.
+        """

@@ -1,6 +1,8 @@
 """The loss of a supernet."""
 
+import copy
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 import torch.nn.functional as F
@@ -8,33 +10,65 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from nas.architecture import Mixture
+from nas.parallel import ALONE, Ranks
+from nas.supernet import SynchronizedBatchNorm
 
 Batch = tuple[Tensor, Tensor]
 Criterion = Callable[[Tensor, Tensor], Tensor]
 
 
 class Objective:
-    """L(w, m; batch) = criterion(supernet_w(images, m), labels), in float32 or under autocast of another dtype."""
+    """L(w, m; batch) = criterion(supernet_w(images, m), labels), in float32 or under autocast of another dtype.
+
+    With several `ranks` a batch is the rows of this rank and L the part of the loss that they make: the whole loss is
+    the mean of all parts. Gradients of the supernet's own weights are means over the ranks already, those of anything
+    else are this rank's. `sync_batch_norm` takes batch statistics over all ranks: then the whole loss is that of one
+    process, to rounding.
+    """
 
     def __init__(
-        self, supernet: nn.Module, criterion: Criterion = F.cross_entropy, *, autocast: torch.dtype | None = None
+        self,
+        supernet: nn.Module,
+        criterion: Criterion = F.cross_entropy,
+        *,
+        autocast: torch.dtype | None = None,
+        ranks: Ranks = ALONE,
+        sync_batch_norm: bool = False,
     ) -> None:
         self.supernet = supernet
         self.criterion = criterion
         self.autocast = autocast
+        self.ranks = ranks
+        self._replica = ranks.replicated(supernet)
+        self._statistics: AbstractContextManager[object] = (
+            SynchronizedBatchNorm(ranks) if sync_batch_norm and ranks.size > 1 else nullcontext()
+        )
 
     def __call__(
         self, batch: Batch, mixture: Mixture, weights: Mapping[str, Tensor] | None = None
     ) -> tuple[Tensor, Tensor]:
         """(loss, logits) at the supernet's own weights, or at other `weights` (parameters and buffers by name)."""
         images, labels = batch
-        with torch.autocast(images.device.type, dtype=self.autocast, enabled=self.autocast is not None):
+        autocast = torch.autocast(images.device.type, dtype=self.autocast, enabled=self.autocast is not None)
+        with autocast, self._statistics:
             if weights is None:
-                logits = self.supernet(images, mixture)
+                logits = self._replica(images, mixture)
             else:
                 logits = functional_call(self.supernet, dict(weights), (images, mixture))
         logits = at_least_float32(logits)
         return self.criterion(logits, labels), logits
+
+    def exact(self) -> "Objective":
+        """The same loss of the same supernet without autocast."""
+        exact = copy.copy(self)
+        exact.autocast = None
+        return exact
+
+    def average_buffers(self) -> None:
+        """Makes every real buffer, such as a running mean, the mean of those of the ranks."""
+        buffers = [buffer for buffer in self.supernet.buffers() if buffer.is_floating_point()]
+        for buffer, mean in zip(buffers, self.ranks.mean(buffers), strict=True):
+            buffer.copy_(mean)
 
     def constants(self) -> dict[str, Tensor]:
         """The parameters, detached, and copies of the buffers: a forward pass at them leaves no trace."""

@@ -14,6 +14,7 @@ from nas.optimization.measure import NonFiniteLossError, evaluate, require_finit
 from nas.optimization.method import SearchMethod, SearchProcess
 from nas.optimization.recipe import Recipe
 from nas.optimization.training import DiscreteLoss, TrainingRecord, train
+from nas.parallel import ALONE, Ranks
 from nas.space import DiscreteNetwork, SearchSpace, Skeleton
 
 
@@ -35,8 +36,17 @@ class RandomSearch(SearchMethod):
         self.epochs_per_candidate = epochs_per_candidate
 
     def start(
-        self, space: SearchSpace, skeleton: Skeleton, train: Feed, valid: Feed, recipe: Recipe, device: torch.device
+        self,
+        space: SearchSpace,
+        skeleton: Skeleton,
+        train: Feed,
+        valid: Feed,
+        recipe: Recipe,
+        device: torch.device,
+        ranks: Ranks = ALONE,
     ) -> "RandomSearchProcess":
+        if ranks.size > 1:
+            raise ValueError(f"method {self.name!r} runs on one device, not on {ranks.size}; give trainer.devices=1")
         generator = torch.Generator().manual_seed(int(torch.randint(2**31, ())))
         genotypes = [space.sample(generator) for _ in range(max(1, recipe.epochs // self.epochs_per_candidate))]
         return RandomSearchProcess(space, skeleton, genotypes, train, valid, recipe, device)

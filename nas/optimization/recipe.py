@@ -15,10 +15,12 @@ class Recipe:
     """Epochs, batches, weight optimizer and precision.
 
     Attributes:
+        batch_size: images a step, those of all ranks together.
         optimizer: makes the weight optimizer from the weights.
         clip_norm: largest norm of the whole weight gradient, or None.
         cutout: side of the square that augmentation cuts out, in pixels; 0 cuts nothing.
         autocast: dtype of automatic mixed precision, or None for float32.
+        sync_batch_norm: whether several ranks take the statistics of a batch together, or each those of its own rows.
 
     Raises:
         ValueError: epochs or a batch size below 1.
@@ -31,6 +33,7 @@ class Recipe:
     clip_norm: float | None = None
     cutout: int = 0
     autocast: torch.dtype | None = None
+    sync_batch_norm: bool = False
 
     def __post_init__(self) -> None:
         for field in ("epochs", "batch_size"):

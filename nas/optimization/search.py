@@ -28,17 +28,23 @@ def search(
     """Yields one record an epoch: stop early by leaving the loop, log in its body.
 
     Each step of an epoch moves the alphas on a batch of `valid` (not in the first `warmup_epochs`), then the weights on
-    a batch of `train`. After the epoch the mean mixture is measured on all of `valid`, in order.
+    a batch of `train`. After the epoch the mean mixture is measured on all of `valid`, in order. With several ranks,
+    those of `bilevel.objective`, the feeds give the rows and batches of this one, and the records are equal on all but
+    for the seconds.
 
     Raises:
+        DisagreementError: alphas, weights or random states that are not equal on all ranks at an epoch's end.
         NonFiniteLossError: a loss that is NaN or infinite at an epoch's end.
     """
+    _require_agreement(bilevel, "before the first epoch")
     for epoch in range(recipe.epochs):
         start = time.perf_counter()
         bilevel.relaxation.anneal(epoch / max(recipe.epochs - 1, 1))
         set_rate(bilevel.weight_optimizer, recipe.schedule, epoch, recipe.epochs)
         train_loss, train_accuracy = _train(bilevel, train, valid, with_arch=epoch >= warmup_epochs, on_step=on_step)
         require_finite(epoch, training_loss=train_loss)
+        bilevel.objective.average_buffers()
+        _require_agreement(bilevel, f"after epoch {epoch}")
         valid_loss, valid_accuracy = _validate(bilevel, valid)
         require_finite(epoch, validation_loss=valid_loss)
         yield EpochRecord(
@@ -56,7 +62,7 @@ def search(
 def _train(
     bilevel: BilevelOptimizer, train: Feed, valid: Feed, *, with_arch: bool, on_step: Callable[[], None]
 ) -> tuple[float, float]:
-    meter = Meter()
+    meter = Meter(bilevel.objective.ranks)
     bilevel.objective.supernet.train()
     for _ in range(train.steps):
         batch = next(train.stream)
@@ -74,5 +80,16 @@ def _validate(bilevel: BilevelOptimizer, valid: Feed) -> tuple[float, float]:
     def predict(images: Tensor) -> Tensor:
         return objective.supernet(images, mixture)
 
+    batches, autocast = valid.in_order(), objective.autocast
     with torch.compiler.set_stance("eager_on_recompile"):  # no program of its own for a last, smaller batch
-        return evaluate(predict, valid.in_order(), objective.criterion, autocast=objective.autocast)
+        return evaluate(predict, batches, objective.criterion, autocast=autocast, ranks=objective.ranks)
+
+
+def _require_agreement(bilevel: BilevelOptimizer, when: str) -> None:
+    """Alphas and weights that are equal on all ranks, and random states, without which mixtures would differ."""
+    alphas, weights = bilevel.arch.state_dict().values(), bilevel.objective.supernet.state_dict().values()
+    device = next(iter(alphas)).device
+    random_states = [torch.get_rng_state()]
+    if device.type == "cuda":
+        random_states.append(torch.cuda.get_rng_state(device))
+    bilevel.objective.ranks.require_agreement(when, alphas=alphas, weights=weights, random_states=random_states)

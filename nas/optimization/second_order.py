@@ -8,7 +8,7 @@ from torch import Tensor
 
 from nas.architecture import Mixture
 from nas.optimization.bilevel import BilevelOptimizer
-from nas.optimization.objective import Batch, Objective
+from nas.optimization.objective import Batch
 
 
 class SecondOrder(BilevelOptimizer):
@@ -20,8 +20,9 @@ class SecondOrder(BilevelOptimizer):
 
     `xi` is the present learning rate, and xi' too, but for Nesterov momentum mu, where xi' = (1 + mu) xi. Weights that
     ask for no gradient are constants. Every evaluation runs on copies of weights and buffers, so nothing needs to be
-    restored, and without autocast: the shift of w lies below the rounding of bf16. Deviation from the authors' code:
-    batch-norm statistics of the live network do not move.
+    restored, and without autocast: the shift of w lies below the rounding of bf16. Over several ranks dL_train/dw and v
+    are means, an all-reduce each. Deviation from the authors' code: batch-norm statistics of the live network do not
+    move.
 
     Raises:
         ValueError: a weight optimizer other than SGD with one parameter group, without dampening and maximize.
@@ -30,7 +31,7 @@ class SecondOrder(BilevelOptimizer):
     def __init__(self, *args: Any, epsilon: float = 0.01, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.epsilon = epsilon
-        self._exact = Objective(self.objective.supernet, self.objective.criterion)
+        self._exact = self.objective.exact()
         optimizer = self.weight_optimizer
         group = optimizer.param_groups[0]
         unlike = [f"{key}={group[key]}" for key in ("dampening", "maximize") if group.get(key)]
@@ -51,12 +52,13 @@ class SecondOrder(BilevelOptimizer):
             return torch.autograd.grad(loss, list(wanted), materialize_grads=True)
 
         tables = list(mixture.tables.values())
+        mean = self._exact.ranks.mean
         leaves = [weight.detach().requires_grad_() for weight in weights]
-        step = self._step(list(live.values()), gradients(train_batch, leaves, leaves))
+        step = self._step(list(live.values()), mean(gradients(train_batch, leaves, leaves)))
         rate = self.weight_optimizer.param_groups[0]["lr"]
         unrolled = [w.requires_grad_() for w in torch._foreach_sub(weights, torch._foreach_mul(step, rate))]
         valid = gradients(valid_batch, unrolled, [*tables, *unrolled])
-        direct, v = valid[: len(tables)], list(valid[len(tables) :])
+        direct, v = valid[: len(tables)], mean(valid[len(tables) :])
         norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(v)))
         epsilon = self.epsilon / norm.clamp_min(torch.finfo(norm.dtype).tiny)
         shift = torch._foreach_mul(v, epsilon)

@@ -15,6 +15,7 @@ from nas.supernet.mixed import MixedModule
 from nas.supernet.mixed_op import MixedOp
 from nas.supernet.partial_channels import PartialChannels
 from nas.supernet.recompute import recomputed
+from nas.supernet.synchronized import SynchronizedBatchNorm
 
 __all__ = [
     "Batched",
@@ -27,6 +28,7 @@ __all__ = [
     "PartialChannels",
     "Separate",
     "Shared",
+    "SynchronizedBatchNorm",
     "batch_norm",
     "batched_form",
     "depthwise_conv2d",

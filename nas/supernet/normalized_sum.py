@@ -7,15 +7,26 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
+from torch.overrides import handle_torch_function, has_torch_function_unary
 
+from nas.parallel import ALONE, Ranks
 from nas.supernet.channels_last import image, rows
 from nas.supernet.precision import without_autocast
 
 
 def normalized_sum(
-    base: Tensor, features: Sequence[Tensor], weights: Sequence[Tensor], mixtures: Sequence[Tensor], eps: float
+    base: Tensor,
+    features: Sequence[Tensor],
+    weights: Sequence[Tensor],
+    mixtures: Sequence[Tensor],
+    eps: float,
+    *,
+    ranks: Ranks = ALONE,
 ) -> Tensor:
     """base[t] + sum_b m_b * BN(W_b x_b) over the blocks b of each target t; statistics are those of the batch.
+
+    The batch is what `ranks` hold together, equally many rows each; a `TorchFunctionMode` sees the call, as it sees
+    those of PyTorch's own functions.
 
     `base` and the result have shape (T, R, C), R = N * H * W. Each of `features` is channels-last,
     (N, T * B * K, H, W): for each of T targets B blocks of K channels; its weight has shape (T * B, C, K) and its
@@ -27,13 +38,16 @@ def normalized_sum(
     squares, has a relative error of 1e-7 (mean / std)^2: below 1e-6 for what batch norm and ReLU feed a convolution
     with, and 1e-3 for a feature whose mean is 100 times its spread.
     """
-    total: Tensor = _NormalizedSum.apply(base, eps, *features, *weights, *mixtures)
+    if has_torch_function_unary(base):
+        return handle_torch_function(normalized_sum, (base,), base, features, weights, mixtures, eps)
+    total: Tensor = _NormalizedSum.apply(base, eps, ranks, *features, *weights, *mixtures)
     return total
 
 
 class _NormalizedSum(Function):
     @staticmethod
-    def forward(ctx: Any, base: Tensor, eps: float, *features_weights_mixtures: Tensor) -> Tensor:
+    def forward(ctx: Any, base: Tensor, eps: float, ranks: Ranks, *features_weights_mixtures: Tensor) -> Tensor:
+        ctx.ranks = ranks
         n = ctx.features = len(features_weights_mixtures) // 3
         features = features_weights_mixtures[:n]
         weights, mixtures = features_weights_mixtures[n : 2 * n], features_weights_mixtures[2 * n :]
@@ -63,6 +77,7 @@ def _forward(
     blocks = [x.view(count, -1, inputs).transpose(0, 1).to(weight.dtype) for x in pixels]  # (T * B, R, K)
     mean = _joined([block.mean(1) for block in blocks])
     moment = _joined([torch.bmm(block.transpose(1, 2), block) for block in blocks])
+    mean, moment = ctx.ranks.mean([mean, moment])
     covariance = torch.baddbmm(moment, mean[:, :, None], mean[:, None], beta=1 / count, alpha=-1)
     spread = torch.bmm(covariance, weight)
     scale = (spread * weight).sum(1).clamp_(min=0).add_(eps).rsqrt_()  # r
@@ -84,28 +99,32 @@ def _backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
 
     h = r sum(g z),  dL/dm = sum of h over channels,  dL/d(W x) = m r (g - sum(g) / R - r h r z / R),
     dL/dx = W' dL/d(W x),  dL/dW = sum(dL/d(W x) x'), and all sums follow from sum(g x'), sum(g) and the covariance.
+
+    Over several ranks the sums are means over them and R the rows of one, which is the same but for dL/dm and dL/dW:
+    those are the mean over the ranks already, and their mean over the ranks once more.
     """
     *pixels, weight, mean, spread, scale, gain, product = ctx.saved_tensors
     n, (targets, count, channels), inputs = len(pixels), gradient.shape, weight.shape[1]
     outer = _joined([torch.bmm(x.view(count, targets, -1).permute(1, 2, 0), gradient) for x in pixels])
     outer = outer.view(-1, targets, outer.shape[1], channels).to(weight.dtype)  # sum(x g')
     total = gradient.sum(1, keepdim=True, dtype=weight.dtype)  # sum(g)
+    outer, total = ctx.ranks.mean([outer, total])
     centered = torch.addcmul(outer, mean.view(*outer.shape[:3], 1), total, value=-1).view_as(weight)
     along = (weight * centered).sum(1).mul_(scale)  # h
     pull = scale * along
     dmixtures = along.sum(-1).view(n, targets, -1).unbind()
     dfeatures: Sequence[Tensor | None] = [None] * n
     dweights: Sequence[Tensor | None] = [None] * n
-    if any(ctx.needs_input_grad[2 : 2 + n]):
+    if any(ctx.needs_input_grad[3 : 3 + n]):
         inward = torch.bmm(product * pull[:, None], weight.transpose(1, 2))
         ahead = torch.bmm(mean[:, None], weight).view(n, targets, -1, channels)
         push = torch.addcmul(total, pull.view_as(ahead), ahead, value=-1)  # sum(g) - r h W mean
         constant = torch.bmm(product, push.view(-1, channels, 1))
         dfeatures = _feature_gradients(ctx, pixels, gradient, product, inward, constant)
-    if any(ctx.needs_input_grad[2 + n : 2 + 2 * n]):
+    if any(ctx.needs_input_grad[3 + n : 3 + 2 * n]):
         dweight = centered.addcmul_(pull[:, None], spread, value=-1).mul_(gain[:, None])
         dweights = dweight.transpose(1, 2).contiguous().view(n, -1, channels, inputs).unbind()
-    return gradient, None, *dfeatures, *dweights, *dmixtures
+    return gradient, None, None, *dfeatures, *dweights, *dmixtures
 
 
 def _feature_gradients(

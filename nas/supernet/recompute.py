@@ -1,11 +1,13 @@
 """Activations computed again instead of kept."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.overrides import _get_current_function_mode_stack
 from torch.utils.checkpoint import checkpoint
 
 
@@ -14,9 +16,9 @@ def recomputed(module: nn.Module, function: Callable[..., Tensor], *arguments: A
 
     Between both passes only arguments and result are kept (Chen et al., 2016). The second run is the first one over:
     with the parameters and buffers that the module had then, also those that `functional_call` had lent to it, with the
-    same random numbers of the global generators and the same autocast. Buffers that a forward pass moves are moved
-    once. Hooks of the module are called in both runs. Without gradients nothing is kept anyway, and the function just
-    runs.
+    same random numbers of the global generators, the same autocast and the same modes (`TorchFunctionMode`). Buffers
+    that a forward pass moves are moved once. Hooks of the module are called in both runs. Without gradients nothing is
+    kept anyway, and the function just runs.
 
     Raises:
         RuntimeError: in the backward pass, if a parameter was changed in place since, as autograd does.
@@ -27,6 +29,7 @@ def recomputed(module: nn.Module, function: Callable[..., Tensor], *arguments: A
     parameters = dict(caller.named_parameters(remove_duplicate=False))
     buffers = {name: buffer.clone() for name, buffer in caller.named_buffers(remove_duplicate=False)}
     versions = [parameter._version for parameter in parameters.values()]
+    modes = _get_current_function_mode_stack()
     first = iter([True])
 
     def run(*arguments: Any) -> Tensor:
@@ -35,7 +38,10 @@ def recomputed(module: nn.Module, function: Callable[..., Tensor], *arguments: A
         if versions != [parameter._version for parameter in parameters.values()]:
             raise RuntimeError("a parameter was changed in place between its forward and its backward pass")
         copies = {name: buffer.clone() for name, buffer in buffers.items()}
-        result: Tensor = functional_call(caller, {**parameters, **copies}, arguments, tie_weights=False)
+        with ExitStack() as again:
+            for mode in modes:
+                again.enter_context(mode)
+            result: Tensor = functional_call(caller, {**parameters, **copies}, arguments, tie_weights=False)
         return result
 
     return checkpoint(run, *arguments, use_reentrant=False)

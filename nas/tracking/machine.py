@@ -19,9 +19,12 @@ def versions() -> dict[str, str]:
     return found
 
 
-def device_words(device: torch.device | str) -> str:
-    """`cpu (2 threads)`, the name of a GPU, or the bare type of any other device."""
-    device = torch.device(device)
+def device_words(device: torch.device | str, count: int = 1) -> str:
+    """`cpu (2 threads)`, the name of a GPU, or the bare type of any other device; `2 x` before it for two of them."""
+    return _words(torch.device(device)) if count == 1 else f"{count} x {_words(torch.device(device))}"
+
+
+def _words(device: torch.device) -> str:
     if device.type == "cpu":
         threads = torch.get_num_threads()
         return f"cpu ({threads} {'thread' if threads == 1 else 'threads'})"

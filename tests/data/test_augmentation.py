@@ -1,14 +1,20 @@
 """The batched augmentations against slow versions that loop over images and pixels."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor
 
-from nas.data.augmentation import crop, cutout, flip, normalise
+from nas.data.augmentation import Draws, crop, cutout, flip, normalise
 
 
 def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
+
+
+def draws(count: int, seed: int = 0) -> Draws:
+    return Draws(generator(seed), count)
 
 
 def noise(count: int = 12, channels: int = 3, height: int = 6, width: int = 9) -> Tensor:
@@ -30,7 +36,7 @@ def slow_crop(image: Tensor, padding: int, top: int, left: int) -> Tensor:
 def test_a_crop_is_one_of_the_windows_of_the_padded_image_and_each_image_has_its_own(padding: int) -> None:
     images = noise(count=60)
     windows = set()
-    for image, cropped in zip(images, crop(images, padding, generator()), strict=True):
+    for image, cropped in zip(images, crop(images, padding, draws(60)), strict=True):
         matches = [
             (top, left)
             for top in range(2 * padding + 1)
@@ -45,14 +51,14 @@ def test_a_crop_is_one_of_the_windows_of_the_padded_image_and_each_image_has_its
 
 def test_a_crop_equals_the_slow_version_for_the_same_draws() -> None:
     images = noise()
-    draws = torch.randint(2 * 2 + 1, (2, len(images)), generator=generator(3))
-    expected = [slow_crop(image, 2, int(top), int(left)) for image, (top, left) in zip(images, draws.T, strict=True)]
-    assert torch.equal(crop(images, 2, generator(3)), torch.stack(expected))
+    corners = torch.randint(2 * 2 + 1, (2, len(images)), generator=generator(3))
+    expected = [slow_crop(image, 2, int(top), int(left)) for image, (top, left) in zip(images, corners.T, strict=True)]
+    assert torch.equal(crop(images, 2, draws(12, 3)), torch.stack(expected))
 
 
 def test_flip_mirrors_about_half_of_the_images_each_as_a_whole() -> None:
     images = noise(count=400)
-    flipped = flip(images, generator())
+    flipped = flip(images, draws(400))
     mirrored = 0
     for before, after in zip(images, flipped, strict=True):
         if torch.equal(after, before[:, :, list(reversed(range(9)))]):
@@ -78,7 +84,7 @@ def slow_cutout(image: Tensor, length: int, y: int, x: int) -> Tensor:
 def test_cutout_equals_the_slow_version_at_some_centre(length: int) -> None:
     images = noise(count=40).float()
     centres = set()
-    for image, erased in zip(images, cutout(images, length, generator()), strict=True):
+    for image, erased in zip(images, cutout(images, length, draws(40)), strict=True):
         matches = [(y, x) for y in range(6) for x in range(9) if torch.equal(erased, slow_cutout(image, length, y, x))]
         assert matches
         centres.add(matches[0])
@@ -86,7 +92,7 @@ def test_cutout_equals_the_slow_version_at_some_centre(length: int) -> None:
 
 
 def test_cutout_16_erases_64_to_256_pixels_of_32x32_and_reaches_both_ends() -> None:
-    erased = cutout(torch.ones(20_000, 3, 32, 32), 16, generator()) == 0
+    erased = cutout(torch.ones(20_000, 3, 32, 32), 16, draws(20_000)) == 0
     assert torch.equal(erased.all(dim=1), erased.any(dim=1))  # one square, shared by the channels
     mask = erased[:, 0]
     area = mask.sum(dim=(1, 2))
@@ -101,7 +107,7 @@ def test_cutout_16_erases_64_to_256_pixels_of_32x32_and_reaches_both_ends() -> N
 
 
 def test_the_centre_of_a_cutout_is_uniform_over_the_pixels() -> None:
-    erased = cutout(torch.ones(6_000, 1, 4, 5), 1, generator()) == 0
+    erased = cutout(torch.ones(6_000, 1, 4, 5), 1, draws(6_000)) == 0
     assert torch.equal(erased.sum(dim=(1, 2, 3)), torch.ones(6_000, dtype=torch.int64))
     counts = erased.sum(dim=0).flatten().double()
     assert counts.sub(300).abs().max() < 5 * 300**0.5
@@ -109,8 +115,8 @@ def test_the_centre_of_a_cutout_is_uniform_over_the_pixels() -> None:
 
 def test_nothing_to_do_is_the_identity() -> None:
     images = noise().float()
-    assert torch.equal(crop(images, 0, generator()), images)
-    assert torch.equal(cutout(images, 0, generator()), images)
+    assert torch.equal(crop(images, 0, draws(12)), images)
+    assert torch.equal(cutout(images, 0, draws(12)), images)
 
 
 def test_an_augmentation_follows_from_the_generator_and_leaves_its_input_alone() -> None:
@@ -121,9 +127,17 @@ def test_an_augmentation_follows_from_the_generator_and_leaves_its_input_alone()
         lambda g: flip(images, g),
         lambda g: cutout(images, 4, g),
     ):
-        assert torch.equal(change(generator(1)), change(generator(1)))
-        assert not torch.equal(change(generator(1)), change(generator(2)))
+        assert torch.equal(change(draws(50, 1)), change(draws(50, 1)))
+        assert not torch.equal(change(draws(50, 1)), change(draws(50, 2)))
     assert torch.equal(images, before)
+
+
+@pytest.mark.parametrize("change", [lambda x, d: crop(x, 2, d), flip, lambda x, d: cutout(x, 3, d)])
+def test_rows_of_a_batch_are_changed_as_they_are_in_the_whole_batch(change: Callable[[Tensor, Draws], Tensor]) -> None:
+    images = noise(count=10).float()
+    whole, rows = change(images, draws(10)), slice(3, 8)
+    assert torch.equal(change(images[rows], Draws(generator(), 10, rows)), whole[rows])
+    assert not torch.equal(whole[rows], images[rows])
 
 
 def test_normalise_in_numbers() -> None:

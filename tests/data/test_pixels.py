@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from nas.data import PixelSamples, Statistics
-from nas.data.augmentation import crop, cutout, flip, normalise
+from nas.data.augmentation import Draws, crop, cutout, flip, normalise
 from nas.data.pixels import PixelStream
 from nas.data.stream import Shuffle, derived_seed
 from tests.optimization.tape import NoWaiting
@@ -88,11 +88,11 @@ def test_a_batch_is_cropped_flipped_normalised_and_erased_in_this_order() -> Non
     stream = samples.stream(batch_size=11, seed=9, device=CPU, cutout=4)
     take(stream, 3)
     images, _ = next(stream)  # epoch 1, batch 1
-    generator = torch.Generator().manual_seed(derived_seed("augment", 9, 1, 1))
+    draws = Draws(torch.Generator().manual_seed(derived_seed("augment", 9, 1, 1)), 11)
     expected = samples.images[Shuffle(23, batch_size=11, seed=9).order(1)[1]]
-    expected = flip(crop(expected, 2, generator), generator)
+    expected = flip(crop(expected, 2, draws), draws)
     mean, std = torch.tensor([0.5, 0.4, 0.3]).view(3, 1, 1), torch.tensor([0.2, 0.3, 0.4]).view(3, 1, 1)
-    expected = cutout(normalise(expected, mean, std), 4, generator)
+    expected = cutout(normalise(expected, mean, std), 4, draws)
     assert images.dtype == torch.float32
     assert torch.equal(images, expected)
 

@@ -1,9 +1,12 @@
 """Recomputed modules against the same modules that keep their activations: equal to the last bit."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.overrides import TorchFunctionMode
 
 from experiments.speed.memory import peak_bytes
 from nas.supernet import recomputed
@@ -129,6 +132,25 @@ def test_weights_that_were_changed_meanwhile_are_refused() -> None:
             net[0].first.weight.add_(1.0)
         with pytest.raises(RuntimeError, match=r"in.?place"):
             torch.autograd.grad(loss, [x, scale])
+
+
+class Doubled(TorchFunctionMode):
+    """A block in which hyperbolic tangents are twice as large."""
+
+    def __torch_function__(self, function: Any, types: Any, arguments: Any = (), more: Any = None) -> Any:
+        result = function(*arguments, **(more or {}))
+        return 2 * result if function is torch.tanh else result
+
+
+def test_modes_of_the_first_run_hold_in_the_second() -> None:
+    results = []
+    for net in blocks():
+        x, scale = inputs()
+        torch.manual_seed(5)
+        with Doubled():
+            loss = forward(net, x, scale)
+        results.append([loss, *torch.autograd.grad(loss, [x, scale, *net.parameters()])])
+    assert equal(*results)
 
 
 def test_without_gradients_the_function_runs_once() -> None:

@@ -1,0 +1,131 @@
+"""Processes that share a job on this machine: their start, their end, and what they say if they fail."""
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing import connection, get_all_start_methods, get_context, get_start_method, parent_process
+from multiprocessing.context import SpawnProcess
+
+from nas.cli.mistakes import Mistakes, in_one_line
+from nas.parallel import Board, Seat
+
+Work = Callable[[str, Seat], str]
+"""What each process does with the text of a job; what rank 0 returns is for the person."""
+
+PATIENCE = 5.0
+"""Seconds that processes have to end by themselves: when one of them failed, and when they are told to."""
+
+
+class LostProcessError(ValueError):
+    """A process of a job was killed."""
+
+
+def started_here(work: Work, job: str, size: int) -> str:
+    """What `work(job, seat)` returns on rank 0 of `size` new processes; none of them is left when this ends.
+
+    Raises:
+        ValueError: this process is one of joblib's, which start no others.
+        Mistakes, LostProcessError, RuntimeError: why a process failed; the others are stopped.
+    """
+    if get_start_method(allow_none=True) not in (None, *get_all_start_methods()):
+        raise ValueError(
+            f"trainer.devices={size} starts processes, which joblib's cannot: leave out hydra/launcher=joblib"
+        )
+    board = Board()
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # DDP warns that it looks for unused parameters
+    context = get_context("spawn")
+    processes = [
+        context.Process(target=_process, args=(work, job, board.port, rank, size, os.getcwd())) for rank in range(size)
+    ]
+    try:
+        with _interrupts_ignored():
+            for process in processes:
+                process.start()
+        _wait(processes, board)
+    finally:
+        _stop(processes)
+    return board.read("result")
+
+
+def _process(work: Work, job: str, port: int, rank: int, size: int, folder: str) -> None:
+    """The life of a process."""
+    os.chdir(folder)
+    threading.Thread(target=_end_with_the_parent, daemon=True).start()
+    board = Board(port)
+    try:
+        result = work(job, Seat(rank, size, board))
+        if rank == 0:
+            board.write("result", result)
+    except Exception as error:
+        if board.is_first("failures"):
+            board.write("failure", json.dumps([in_one_line(error), traceback.format_exc()]))
+        sys.exit(1)
+
+
+def _end_with_the_parent() -> None:
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Processes started in this block ignore Ctrl-C for good: the one that started them hears it and stops them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _wait(processes: Sequence[SpawnProcess], board: Board) -> None:
+    """Waits until all have ended well, or raises why one did not."""
+    while not any(codes := [process.exitcode for process in processes]):
+        running = [process.sentinel for process, code in zip(processes, codes, strict=True) if code is None]
+        if not running:
+            return
+        connection.wait(running)
+    deadline = time.monotonic() + PATIENCE
+    while not (reason := _reason(processes, board)) and time.monotonic() < deadline:
+        time.sleep(0.05)  # a connection broke: who broke it is still to be seen
+    raise reason or RuntimeError(_trace(board))
+
+
+def _reason(processes: Sequence[SpawnProcess], board: Board) -> Exception | None:
+    """Who was killed, or what mistake was found; nothing for an error of the program, which may be a consequence."""
+    for rank, process in enumerate(processes):
+        if process.exitcode is not None and process.exitcode < 0:
+            name = signal.Signals(-process.exitcode).name
+            hint = "; a lack of memory may be the reason" if name == "SIGKILL" else ""
+            return LostProcessError(
+                f"process {rank} of trainer.devices={len(processes)} was ended by {name}, the others were stopped{hint}"
+            )
+    lines = json.loads(board.read("failure"))[0] if board.has("failure") else []
+    return Mistakes(lines) if lines else None
+
+
+def _trace(board: Board) -> str:
+    if not board.has("failure"):
+        return "a process of the job ended without a word"
+    return f"a process of the job failed\n\n{json.loads(board.read('failure'))[1]}"
+
+
+def _stop(processes: Sequence[SpawnProcess]) -> None:
+    """Ends those that still run."""
+    started = [process for process in processes if process.pid is not None]
+    for process in started:
+        process.terminate()
+    for process in started:
+        process.join(PATIENCE)
+        process.kill()
+        process.join()
