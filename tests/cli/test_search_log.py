@@ -20,6 +20,12 @@ class Still(SearchProcess):
     def epochs(self, on_step: Any) -> Any:
         raise NotImplementedError
 
+    def compile(self) -> float:
+        raise NotImplementedError
+
+    def record_steps(self) -> None:
+        raise NotImplementedError
+
     def state_dict(self) -> dict[str, Any]:
         return {}
 
