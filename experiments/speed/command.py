@@ -13,7 +13,7 @@ import torch
 
 from experiments.speed.epoch import PUBLISHED_SETTINGS, SHORT, on_cifar10, on_digits
 from experiments.speed.epoch_report import EpochResults
-from experiments.speed.loss_curve import as_csv, as_png, loss_curves
+from experiments.speed.loss_curve import COMPILED_TOO, SETTINGS, as_csv, as_png, loss_curves
 from experiments.speed.machine import measured_rates, settled
 from experiments.speed.measure import Bench, Count, Row, count
 from experiments.speed.report import Results
@@ -133,6 +133,7 @@ def _draw_loss_curves(options: argparse.Namespace, device: torch.device) -> None
         _say(f"{space}, {options.steps} steps of each setting")
         curves = loss_curves(
             space,
+            COMPILED_TOO if options.compile else SETTINGS,
             channels=options.channels,
             cells=options.cells,
             batch=options.batches[0],

@@ -51,7 +51,7 @@ def heat_map(values: ArrayLike, rows: Sequence[str], columns: Sequence[str], *, 
     if len(rows) <= MOST_ROWS and len(columns) <= MOST_COLUMNS:
         _print_values(page, table, colours)
     buffer = io.BytesIO()
-    page.image.save(buffer, "PNG")
+    page.image.save(buffer, "PNG", compress_level=1)  # as small as level 6, in less time
     return buffer.getvalue()
 
 

@@ -1,6 +1,7 @@
 """A page with a table of coloured cells: heading, labels of rows and columns, cells."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from math import cos, radians, sin
 
 import numpy as np
@@ -82,13 +83,18 @@ class LabelledTable:
 
     def _slanted(self, place: tuple[float, float], text: str) -> None:
         """A text that rises to the middle of its right end at `place`."""
-        length = text_width(text, LABEL)
-        large = Image.new("L", (SHARP * length, SHARP * (LABEL + 4)))
-        ImageDraw.Draw(large).text((0, large.height / 2), text, 255, font(SHARP * LABEL), anchor="lm")
-        turned = large.rotate(SLANT, Image.Resampling.BICUBIC, expand=True).reduce(SHARP)
+        length, turned = text_width(text, LABEL), _turned(text)
         x = place[0] - (length * cos(radians(SLANT)) + turned.width) / 2
         y = place[1] + (length * sin(radians(SLANT)) - turned.height) / 2
         self.image.paste(BLACK, (round(x), round(y)), turned)
+
+
+@lru_cache(maxsize=128)
+def _turned(text: str) -> Image.Image:
+    """A slanted text, white on black; tables of one search have the same labels in every epoch."""
+    large = Image.new("L", (SHARP * text_width(text, LABEL), SHARP * (LABEL + 4)))
+    ImageDraw.Draw(large).text((0, large.height / 2), text, 255, font(SHARP * LABEL), anchor="lm")
+    return large.rotate(SLANT, Image.Resampling.BICUBIC, expand=True).reduce(SHARP)
 
 
 def text_width(text: str, size: int) -> int:
