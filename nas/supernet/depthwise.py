@@ -129,7 +129,7 @@ def _weight_gradient(x: Tensor, count: int, gradient: Tensor, kernel: int, strid
     """dL/dweight of a depthwise convolution, (count * C, 1, k, k)."""
     padding = kernel // 2
     reach = -(-padding // stride)  # taps of a phase lie -reach to reach pixels away
-    rows, columns = dilation, dilation * math.lcm(*range(1, reach + 1))
+    rows, columns = dilation, dilation * math.lcm(*list(range(1, reach + 1)))  # a list: torch.compile misreads a range
     height = rows * -(-max(gradient.shape[2], rows * (2 * reach + 1)) // rows)
     width = columns * -(-gradient.shape[3] // columns)
     gradient = _laid_out(gradient, 1, height, width, dilation)

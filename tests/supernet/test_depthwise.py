@@ -155,3 +155,21 @@ def test_autocast_rounds_to_bf16_and_keeps_gradients_in_float32(kernel: int, str
     exact = (wanted, *torch.autograd.grad(wanted, (x, weight), upstream))
     for got, right in zip((found, *gradients), exact, strict=True):
         assert (got - right).norm() < 0.02 * right.norm()
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor", "ignore::DeprecationWarning")
+@pytest.mark.parametrize(("kernel", "stride", "dilation"), BRANCHES)
+def test_compiled_it_is_the_same(kernel: int, stride: int, dilation: int) -> None:
+    """torch.compile reads `math.lcm(*range(1, 3))` as lcm(1, 3)."""
+    torch.compiler.reset()
+    x, weight = leaves((8, 8), kernel, 2)
+
+    def run(x: Tensor, weight: Tensor) -> Tensor:
+        return depthwise_conv2d(Copies(x, 2), weight, stride=stride, dilation=dilation)
+
+    compiled = torch.compile(run, backend="aot_eager", dynamic=False, fullgraph=True)
+    wanted, found = run(x, weight), compiled(x, weight)
+    assert_close(found, wanted, **EXACT)
+    upstream = random_images(*wanted.shape, seed=2).to(torch.float64)
+    gradients = [torch.autograd.grad(y, (x, weight), upstream) for y in (found, wanted)]
+    assert_close(gradients[0], gradients[1], **EXACT)
