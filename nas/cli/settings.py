@@ -1,6 +1,6 @@
 """What the keys of each command mean: types and bounds; defaults are in `conf/` alone."""
 
-import pydoc
+from contextlib import suppress
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -17,7 +17,7 @@ from pydantic import PositiveInt as Count
 
 from nas.cli.arguments import options
 from nas.cli.devices import require_devices
-from nas.optimization import SearchMethod
+from nas.cli.signatures import located
 from nas.parallel import Ranks
 
 
@@ -35,6 +35,13 @@ def _space(value: Any) -> Any:
 
 Part = Annotated[dict[str, Any], AfterValidator(_part)]
 Space = Annotated[Part, BeforeValidator(_space)]
+
+
+def _shares_batches(method: dict[str, Any]) -> bool:
+    """Unless its class says no; a class that cannot be found is told of with the other parts."""
+    with suppress(ValueError):
+        return bool(getattr(located(method["_target_"]), "shares_batches", True))
+    return True
 
 
 class Settings(BaseModel):
@@ -104,8 +111,7 @@ class Search(Settings):
     def _has_devices(self) -> "Search":
         devices = self.trainer.devices
         require_devices(self.device, devices)
-        method = pydoc.locate(str(self.method["_target_"]))
-        if devices > 1 and isinstance(method, type) and issubclass(method, SearchMethod) and not method.shares_batches:
+        if devices > 1 and not _shares_batches(self.method):
             raise ValueError(
                 f"method {self.method.get('name')!r} runs on one device, but trainer.devices is {devices}; "
                 "give trainer.devices=1, or several seeds at a time by -m hydra/launcher=joblib"

@@ -20,11 +20,19 @@ def part_mistakes(config: Any, place: str = "") -> list[str]:
     return own + inner
 
 
+def located(target: str) -> Any:
+    """What a `_target_` names, or None; a ValueError where its module cannot be imported."""
+    try:
+        return pydoc.locate(target)
+    except pydoc.ErrorDuringImport as error:
+        raise ValueError(str(error)) from None
+
+
 def _against_signature(part: dict[str, Any], place: str) -> list[str]:
     target = part["_target_"]
     try:
-        parameters = inspect.signature(pydoc.locate(target)).parameters  # type: ignore[arg-type]
-    except (pydoc.ErrorDuringImport, ValueError, TypeError, AttributeError) as error:
+        parameters = inspect.signature(located(target)).parameters
+    except (ValueError, TypeError, AttributeError) as error:
         reason = " ".join(str(error).split())
         return [f"{place}._target_ is {target!r}, which cannot be found or is no class or function ({reason})"]
     mistakes = []

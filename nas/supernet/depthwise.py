@@ -140,16 +140,13 @@ def _weight_gradient(x: Tensor, count: int, gradient: Tensor, kernel: int, strid
 
 
 def _laid_out(x: Tensor, count: int, height: int, width: int, dilation: int) -> Tensor:
-    """Rows that a dilated kernel sees together as an image of their own, zeros up to the size, the channels repeated.
+    """Zeros up to the size; the rows that a dilated kernel sees together are an image of their own.
 
     A kernel higher than its image is slow, so the size is at least its own.
     """
     if list(x.shape[2:]) != [height, width]:
         x = F.pad(x, (0, width - x.shape[3], 0, height - x.shape[2]))
-    batch, channels = x.shape[:2]
-    pixels = x.permute(0, 2, 3, 1).reshape(batch, -1, dilation, width, 1, channels).transpose(1, 2)
-    copies = pixels.expand(batch, dilation, -1, width, count, channels)
-    return copies.reshape(batch * dilation, -1, width, count * channels).permute(0, 3, 1, 2)
+    return _repeat(x, count, dilation)
 
 
 def _taps(x: Tensor, gradient: Tensor, reach: int, dilation: int) -> Tensor:
@@ -175,12 +172,14 @@ def _every(x: Tensor, apart: int) -> Tensor:
     return x.permute(0, 2, 3, 1).reshape(batch, height, width // apart, -1).permute(0, 3, 1, 2)
 
 
-def _repeat(x: Tensor, count: int) -> Tensor:
-    if count == 1:
+def _repeat(x: Tensor, count: int, apart: int = 1) -> Tensor:
+    """Copies of the channels, one after the other; rows that are `apart` as images of their own, in one copy."""
+    if count == apart == 1:
         return x
-    batch, channels, height, width = x.shape
-    copies = x.permute(0, 2, 3, 1)[:, :, :, None].expand(batch, height, width, count, channels)
-    return copies.reshape(batch, height, width, -1).permute(0, 3, 1, 2)
+    batch, channels, _, width = x.shape
+    pixels = x.permute(0, 2, 3, 1).reshape(batch, -1, apart, width, 1, channels).transpose(1, 2)
+    copies = pixels.expand(-1, -1, -1, -1, count, -1)
+    return copies.reshape(batch * apart, -1, width, count * channels).permute(0, 3, 1, 2)
 
 
 def _sum_copies(x: Tensor, count: int) -> Tensor:

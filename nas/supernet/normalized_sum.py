@@ -48,7 +48,7 @@ class _NormalizedSum(Function):
     @staticmethod
     def forward(ctx: Any, base: Tensor, eps: float, ranks: Ranks, *features_weights_mixtures: Tensor) -> Tensor:
         ctx.ranks = ranks
-        n = ctx.features = len(features_weights_mixtures) // 3
+        n = len(features_weights_mixtures) // 3
         features = features_weights_mixtures[:n]
         weights, mixtures = features_weights_mixtures[n : 2 * n], features_weights_mixtures[2 * n :]
         with without_autocast(base.device):

@@ -96,6 +96,17 @@ def test_bad_input_is_one_line_and_nothing_is_written(words: tuple[str, ...], pa
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("devices", [1, 2])
+def test_a_method_whose_module_fails_is_one_mistake(
+    devices: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "failing_module.py").write_text("import nothing_of_this_name")
+    monkeypatch.syspath_prepend(tmp_path)
+    words = ("space=darts", "debug=smoke", "method._target_=failing_module.Method", f"trainer.devices={devices}")
+    line = call("search", *words, cwd=tmp_path).error
+    assert all(part in line for part in ("method._target_", "failing_module", "nothing_of_this_name")), line
+
+
 def test_more_devices_than_gpus_are_a_mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
