@@ -32,11 +32,12 @@ def cost(config: DictConfig) -> None:
         stem=settings.network.stem,
         num_classes=settings.network.num_classes or classes,
         in_channels=shape[0],
+        image_size=shape[1:],
         auxiliary=settings.network.auxiliary,
     )
     with torch.device("meta"):
         network = space_of(genotype, settings.space).network(genotype, skeleton)
-    counted = count(network, shape)
+    counted = count(network, skeleton.image_shape)
     found = {"params": counted.params, "macs": counted.macs}
     print(json.dumps({**found, "auxiliary_params": counted.auxiliary_params} if skeleton.auxiliary else found))
 

@@ -49,7 +49,6 @@ class Parts:
     network: DiscreteNetwork
     source: DataSource
     feed: Feed
-    image_shape: tuple[int, int, int]
     recipe: Recipe
     loss: DiscreteLoss
     device: torch.device
@@ -89,7 +88,7 @@ def _parts(settings: Retrain) -> Parts:
     network = space.network(genotype, skeleton).to(device)
     criterion = nn.CrossEntropyLoss(label_smoothing=settings.trainer.label_smoothing)
     loss = DiscreteLoss(criterion, settings.trainer.auxiliary_weight)
-    return Parts(genotype, found_by, space, skeleton, network, source, feed, samples.shape, recipe, loss, device)
+    return Parts(genotype, found_by, space, skeleton, network, source, feed, recipe, loss, device)
 
 
 def _train(settings: Retrain, parts: Parts, folder: Path, board: TensorBoard) -> TrainingRecord:
@@ -120,7 +119,7 @@ def _test(settings: Retrain, parts: Parts) -> tuple[float, float]:
 
 
 def _summary(settings: Retrain, parts: Parts, metrics: dict[str, float], seconds: float) -> Summary:
-    cost = count(parts.network, parts.image_shape)
+    cost = count(parts.network, parts.skeleton.image_shape)
     found = parts.found_by
     words = normalised(HydraConfig.get().overrides.task)
     own = [word for word in words if not (found and word.startswith("genotype="))]

@@ -62,7 +62,6 @@ class Parts:
     space: SearchSpace
     skeleton: Skeleton
     process: SearchProcess
-    image_shape: tuple[int, int, int]
     device: torch.device
     steps: int
 
@@ -125,7 +124,7 @@ def _parts(settings: Search, device: torch.device, ranks: Ranks) -> Parts:
     )
     torch.manual_seed(settings.seed)
     process = method.start(space, skeleton, train, valid, recipe, device, ranks)
-    return Parts(space, skeleton, process, halves[0].shape, device, recipe.epochs * train.steps)
+    return Parts(space, skeleton, process, device, recipe.epochs * train.steps)
 
 
 def _record_steps(process: SearchProcess) -> None:
@@ -173,7 +172,7 @@ def _summary(job: Job, parts: Parts, record: EpochRecord, ahead: Mapping[str, fl
 def _cost(parts: Parts, record: EpochRecord) -> Cost:
     with torch.device("meta"):
         network = parts.space.network(record.genotype, parts.skeleton)
-    return count(network, parts.image_shape)
+    return count(network, parts.skeleton.image_shape)
 
 
 def _hparams(job: Job) -> dict[str, Setting]:

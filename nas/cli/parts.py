@@ -46,6 +46,7 @@ def skeleton_of(network: Network, samples: Samples, *, auxiliary: bool = False) 
         stem=network.stem,
         num_classes=classes,
         in_channels=samples.shape[0],
+        image_size=samples.shape[1:],
         auxiliary=auxiliary,
     )
 

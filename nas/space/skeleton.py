@@ -13,6 +13,7 @@ class Skeleton:
         stem: `cifar` keeps the image size, `imagenet` divides it by 8.
         num_classes: length of the logits.
         in_channels: channels of an image.
+        image_size: height and width of an image, in pixels.
         auxiliary: whether training adds an auxiliary head.
 
     Raises:
@@ -24,13 +25,21 @@ class Skeleton:
     stem: str = "cifar"
     num_classes: int = 10
     in_channels: int = 3
+    image_size: tuple[int, int] = (32, 32)
     auxiliary: bool = False
 
     def __post_init__(self) -> None:
         for field in ("channels", "num_cells", "num_classes", "in_channels"):
             if getattr(self, field) < 1:
                 raise ValueError(f"{field} is {getattr(self, field)}; give at least 1")
+        if min(self.image_size) < 1:
+            raise ValueError(f"image_size is {self.image_size}; give at least (1, 1)")
         if self.stem not in ("cifar", "imagenet"):
             raise ValueError(f"there is no stem {self.stem!r}; the stems are cifar, imagenet")
         if self.stem == "imagenet" and self.channels < 2:
             raise ValueError(f"network.channels is {self.channels}; the imagenet stem needs at least 2")
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of an image."""
+        return self.in_channels, *self.image_size

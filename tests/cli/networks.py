@@ -9,7 +9,7 @@ from nas.architecture import Genotype
 from nas.space import DiscreteNetwork, Skeleton
 from search_spaces.cells import CellSpace
 
-SMOKE = Skeleton(channels=8, num_cells=2, stem="cifar", num_classes=10, in_channels=1)
+SMOKE = Skeleton(channels=8, num_cells=2, stem="cifar", num_classes=10, in_channels=1, image_size=(8, 8))
 """What debug=smoke makes of digits."""
 
 

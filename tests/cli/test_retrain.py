@@ -97,7 +97,7 @@ def test_sizes_stems_and_heads_reach_the_network(toy: Path, tmp_path: Path, stem
     words = [f"network.{key}={value}" for key, value in keys.items()]
     succeed("retrain", f"genotype={toy}", "debug=smoke", "trainer.epochs=1", *words, "hydra.run.dir=run", cwd=tmp_path)
     state = state_of(tmp_path / "run")
-    wanted = Skeleton(channels=4, num_cells=3, stem=stem, num_classes=12, in_channels=1, auxiliary=False)
+    wanted = Skeleton(channels=4, num_cells=3, stem=stem, num_classes=12, in_channels=1, image_size=(8, 8))
     assert state["skeleton"] == asdict(wanted)
     assert not [name for name in state["weights"] if "auxiliary" in name]
     rebuilt = network(

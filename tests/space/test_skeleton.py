@@ -22,3 +22,9 @@ def test_sizes_start_at_one(field: str, value: int) -> None:
 def test_a_stem_that_is_not_there() -> None:
     with pytest.raises(ValueError, match=r"^there is no stem 'mnist'; the stems are cifar, imagenet$"):
         Skeleton(stem="mnist")
+
+
+def test_an_image_has_its_channels_and_its_size() -> None:
+    assert Skeleton(in_channels=1, image_size=(8, 12)).image_shape == (1, 8, 12)
+    with pytest.raises(ValueError, match=r"^image_size is \(8, 0\); give at least \(1, 1\)$"):
+        Skeleton(image_size=(8, 0))
