@@ -6,7 +6,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from nas.cli.command import run
-from nas.cli.drawing import write_picture
+from nas.cli.drawing import write_picture, write_sizes
 from nas.cli.mistakes import checked
 from nas.cli.parts import space_of
 from nas.cli.settings import Draw
@@ -14,14 +14,18 @@ from search_spaces.genotypes import read_genotype
 
 
 def draw(config: DictConfig) -> None:
-    """Writes the picture as .dot, .svg and .png."""
+    """Writes the picture as .dot, .svg and .png, and where sizes were chosen, those as bars."""
     settings: Draw = checked("draw", OmegaConf.to_container(config, resolve=True))
     genotype = read_genotype(settings.genotype)
     stem = Path(settings.output) if settings.output else _beside(Path(settings.genotype))
     stem.parent.mkdir(parents=True, exist_ok=True)
     space = space_of(genotype, settings.space)
     write_picture(space.graphs(genotype), stem, caption=space.name)
-    print(f"drew {stem}.png, {stem}.svg, {stem}.dot")
+    drawn = [f"{stem}.{ending}" for ending in ("png", "svg", "dot")]
+    if charts := space.charts(genotype):
+        write_sizes(charts, stem, caption=space.name)
+        drawn += [f"{stem}_sizes.{ending}" for ending in ("png", "svg")]
+    print(f"drew {', '.join(drawn)}")
 
 
 def _beside(given: Path) -> Path:

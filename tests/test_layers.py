@@ -22,12 +22,16 @@ FLOORS: dict[str, int] = {
     "search_spaces": 4,
     "search_spaces.operators": 4,
     "search_spaces.cells": 4,
+    "search_spaces.networks": 4,
     "nas.cli": 5,
     **dict.fromkeys(COMMANDS, 5),
 }
 BESIDE = {
     # docs/layout.md: a direction, not a tangle
     ("search_spaces.cells", "search_spaces.operators"),
+    ("search_spaces.networks", "search_spaces.cells"),
+    ("search_spaces.networks", "search_spaces.operators"),
+    ("search_spaces.networks", "search_spaces"),
     # the file search_spaces/genotypes.py
     ("search_spaces", "search_spaces.cells"),
     *((command, "nas.cli") for command in COMMANDS),

@@ -1,12 +1,14 @@
 from nas.architecture.choice import Candidate, Choice, ChoiceTables
 from nas.architecture.genotype import Genotype
-from nas.architecture.graph import Edge, Graph
+from nas.architecture.graph import Bar, BarChart, Edge, Graph
 from nas.architecture.mixture import Mixture, selection
 from nas.architecture.parameters import ArchParameters
 from nas.architecture.record import EpochRecord
 
 __all__ = [
     "ArchParameters",
+    "Bar",
+    "BarChart",
     "Candidate",
     "Choice",
     "ChoiceTables",

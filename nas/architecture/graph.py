@@ -1,4 +1,4 @@
-"""What a genotype looks like: the neutral form between search spaces and the drawing of pictures."""
+"""What a genotype looks like: the neutral forms between search spaces and the drawing of pictures."""
 
 from dataclasses import dataclass
 
@@ -21,3 +21,20 @@ class Graph:
     nodes: tuple[str, ...]
     output: str
     edges: tuple[Edge, ...]
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A size that was chosen at a place, and the largest that it could have."""
+
+    place: str
+    value: float
+    largest: float
+
+
+@dataclass(frozen=True)
+class BarChart:
+    """A titled column of bars, such as the bits of the weight of each layer, in the order of the network."""
+
+    title: str
+    bars: tuple[Bar, ...]

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from nas.architecture import Graph
-from nas.rendering import picture
+from nas.architecture import BarChart, Graph
+from nas.rendering import bar_charts, picture
 from nas.tracking import write_atomically
 
 
@@ -14,3 +14,11 @@ def write_picture(graphs: Sequence[Graph], stem: Path, *, caption: str = "") -> 
     for ending, data in (("dot", drawn.dot), ("svg", drawn.svg), ("png", drawn.png)):
         write_atomically(Path(f"{stem}.{ending}"), data)
     return drawn.png
+
+
+def write_sizes(charts: Sequence[BarChart], stem: Path, *, caption: str = "") -> bytes:
+    """Writes STEM_sizes.svg and STEM_sizes.png, the sizes of the layers as bars; returns the PNG."""
+    svg, png = bar_charts(charts, caption=caption)
+    for ending, data in (("svg", svg), ("png", png)):
+        write_atomically(Path(f"{stem}_sizes.{ending}"), data)
+    return png

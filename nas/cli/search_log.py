@@ -5,7 +5,7 @@ from pathlib import Path
 from types import TracebackType
 
 from nas.architecture import EpochRecord, Genotype, Mixture
-from nas.cli.drawing import write_picture
+from nas.cli.drawing import write_picture, write_sizes
 from nas.optimization import SearchProcess
 from nas.rendering import animation, heat_map
 from nas.space import SearchSpace
@@ -17,8 +17,8 @@ class SearchLog:
     """Writes each epoch as it comes, so that a run that stops has lost nothing; a context manager.
 
     Every epoch: a line of `search.jsonl`, `genotype.json` with its picture, `checkpoint.pt`, and in TensorBoard the
-    curves, the mixture as heat maps and the genotype drawn. At the end: the genotype's evolution as one animation. A
-    genotype is drawn once: its picture says since which epoch it holds.
+    curves, the mixture as heat maps and the genotype drawn, its sizes as bars. At the end: the genotype's evolution as
+    one animation. A genotype is drawn once: its picture says since which epoch it holds.
     """
 
     def __init__(self, folder: Path, space: SearchSpace) -> None:
@@ -27,6 +27,7 @@ class SearchLog:
         self.board = TensorBoard(folder)
         self._frames: list[bytes] = []
         self._drawn: Genotype | None = None
+        self._sizes: bytes | None = None
 
     def __enter__(self) -> "SearchLog":
         return self
@@ -70,8 +71,12 @@ class SearchLog:
             write_atomically(self.folder / "genotype.json", genotype.to_json())
             caption = f"{self.space.name}, since epoch {epoch}"
             png = write_picture(self.space.graphs(genotype), self.folder / "genotype", caption=caption)
+            if charts := self.space.charts(genotype):
+                self._sizes = write_sizes(charts, self.folder / "genotype", caption=caption)
             self._drawn = genotype
         self.board.png("genotype", png, epoch)
+        if self._sizes is not None:
+            self.board.png("sizes", self._sizes, epoch)
         self._frames.append(png)
 
     def _mixture(self, mixture: Mixture, epoch: int) -> None:

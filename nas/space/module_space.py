@@ -7,7 +7,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from nas.architecture import Choice, ChoiceTables, Edge, Genotype, Graph, Mixture, selection
+from nas.architecture import BarChart, Choice, ChoiceTables, Edge, Genotype, Graph, Mixture, selection
 from nas.space.derivation import best_candidate
 from nas.space.network import DiscreteNetwork
 from nas.space.search_space import SearchSpace
@@ -79,6 +79,9 @@ class ModuleSpace(SearchSpace):
         path = ("x", *names)
         edges = [Edge(source, target, str(genotype.decisions[target])) for source, target in pairwise(path)]
         return (Graph(self.name, ("x",), names, "logits", (*edges, Edge(path[-1], "logits"))),)
+
+    def charts(self, genotype: Genotype) -> tuple[BarChart, ...]:
+        return ()
 
     def statistics(self, genotype: Genotype) -> Mapping[str, float]:
         return {}

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import nn
 
-from nas.architecture import Choice, Genotype, Graph, Mixture
+from nas.architecture import BarChart, Choice, Genotype, Graph, Mixture
 from nas.space.network import DiscreteNetwork
 from nas.space.skeleton import Skeleton
 
@@ -52,6 +52,10 @@ class SearchSpace(ABC):
     @abstractmethod
     def graphs(self, genotype: Genotype) -> tuple[Graph, ...]:
         """What the genotype looks like."""
+
+    @abstractmethod
+    def charts(self, genotype: Genotype) -> tuple[BarChart, ...]:
+        """The sizes that the genotype chose, place by place (may be none)."""
 
     @abstractmethod
     def statistics(self, genotype: Genotype) -> Mapping[str, float]:

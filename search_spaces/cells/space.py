@@ -7,7 +7,7 @@ from typing import cast
 import torch
 from torch import nn
 
-from nas.architecture import Choice, ChoiceTables, Edge, Genotype, Graph, Mixture, selection
+from nas.architecture import BarChart, Choice, ChoiceTables, Edge, Genotype, Graph, Mixture, selection
 from nas.space import DiscreteNetwork, SearchSpace, Skeleton, best_candidate, largest
 from nas.supernet import MixedModule, MixedOp, PartialChannels
 from search_spaces.cells.backbone import CellBackbone, CellPlace
@@ -165,6 +165,9 @@ class CellSpace(SearchSpace):
     def graphs(self, genotype: Genotype) -> tuple[Graph, ...]:
         titles = {"normal": "normal cell", "reduce": "reduction cell"}
         return tuple(_graph(titles[kind], cell) for kind, cell in from_genotype(genotype).items())
+
+    def charts(self, genotype: Genotype) -> tuple[BarChart, ...]:
+        return ()
 
     def statistics(self, genotype: Genotype) -> Mapping[str, float]:
         cells = from_genotype(genotype)

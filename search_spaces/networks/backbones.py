@@ -1,0 +1,97 @@
+"""Networks whose size can be searched, by name."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from torch import nn
+
+from nas.architecture import Genotype
+from nas.space import Skeleton
+from search_spaces.cells import CellSpace
+from search_spaces.genotypes import read_genotype
+from search_spaces.networks.cifar_resnet import CifarResNet
+from search_spaces.operators import OPERATORS
+
+Backbone = Callable[..., nn.Module]
+"""Makes a network; it is given `num_classes` and `in_channels` where it has arguments of these names."""
+
+
+def resnet18(*, num_classes: int = 1000, in_channels: int = 3) -> nn.Module:
+    """ResNet-18 (He et al., 2016) of torchvision, for images of any number of channels."""
+    from nas.data.vision import torchvision  # here, because it takes seconds
+
+    network = torchvision.models.resnet18(num_classes=num_classes)
+    if in_channels != 3:
+        network.conv1 = _like(network.conv1, in_channels)
+    return network
+
+
+def mobilenet_v2(*, num_classes: int = 1000, in_channels: int = 3, width_mult: float = 1.0) -> nn.Module:
+    """MobileNetV2 (Sandler et al., 2018) of torchvision, for images of any number of channels."""
+    from nas.data.vision import torchvision
+
+    network = torchvision.models.mobilenet_v2(num_classes=num_classes, width_mult=width_mult)
+    if in_channels != 3:
+        network.features[0][0] = _like(network.features[0][0], in_channels)
+    return network
+
+
+def cells(
+    *,
+    genotype: str = "DARTS_V2",
+    channels: int = 16,
+    cells: int = 8,
+    stem: str = "cifar",
+    num_classes: int = 10,
+    in_channels: int = 3,
+) -> nn.Module:
+    """The network that a cell genotype describes: a published name, a run directory or a file."""
+    skeleton = Skeleton(channels, cells, stem, num_classes, in_channels)
+    found: Genotype = read_genotype(genotype)
+    settings = {"operators": list(OPERATORS), **found.settings}
+    return CellSpace(name=found.space, **settings).network(found, skeleton)
+
+
+def _like(conv: nn.Conv2d, in_channels: int) -> nn.Conv2d:
+    """A convolution that differs in its input channels only."""
+    assert isinstance(conv.padding, tuple)
+    return nn.Conv2d(in_channels, conv.out_channels, conv.kernel_size, conv.stride, conv.padding, bias=False)  # type: ignore[arg-type]
+
+
+BACKBONES: Mapping[str, Backbone] = {
+    "resnet20": partial(CifarResNet, depth=20),
+    "resnet56": partial(CifarResNet, depth=56),
+    "resnet18": resnet18,
+    "mobilenet_v2": mobilenet_v2,
+    "cells": cells,
+}
+
+
+def backbone_of(name: str | None, network: Backbone | None, arguments: Mapping[str, Any]) -> Backbone:
+    """The function that makes the network: a backbone by its name, or the user's own.
+
+    Raises:
+        ValueError: neither or both, an unknown name, arguments that it does not have, or a module instead of a class.
+    """
+    if (name is None) == (network is None):
+        raise ValueError("give either space.backbone or space.network, the network whose size is searched")
+    if isinstance(network, nn.Module):
+        raise ValueError(
+            f"space.network is a {type(network).__name__} already, but each search makes its own: give the class, or "
+            "in YAML `_partial_: true`"
+        )
+    if name is not None and name not in BACKBONES:
+        raise ValueError(f"there is no backbone {name!r}; the backbones are {', '.join(BACKBONES)}")
+    make = BACKBONES[name] if name is not None else network
+    assert make is not None
+    known = inspect.signature(make).parameters
+    takes_any = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in known.values())
+    if unknown := [key for key in arguments if key not in known and not takes_any]:
+        raise ValueError(f"space.backbone_arguments holds {unknown[0]!r}; the network has {', '.join(known)}")
+
+    def made(**ends: int) -> nn.Module:
+        return make(**arguments, **{key: value for key, value in ends.items() if key in known and key not in arguments})
+
+    return made
