@@ -47,6 +47,7 @@ OUTSIDE = {
     "tensorboard": ("nas.tracking",),
     "torchvision": ("nas.data",),
     "sklearn": ("nas.data",),
+    "scipy": ("nas.costs",),
     "tqdm": ("nas.cli",),
     "torch.distributed": ("nas.parallel",),
 }

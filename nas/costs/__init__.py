@@ -1,3 +1,28 @@
+from nas.costs.bops import bops_of_filter, bops_of_layer, bops_per_output
 from nas.costs.count import Cost, count
+from nas.costs.layers import ChannelParameters, SearchedLayer, bops, latency, macs, memory, params, shapes
+from nas.costs.model import CostModel
+from nas.costs.quantity import Quantity
+from nas.costs.shapes import LayerShape, Window
+from nas.costs.terms import CostTerm
 
-__all__ = ["Cost", "count"]
+__all__ = [
+    "ChannelParameters",
+    "Cost",
+    "CostModel",
+    "CostTerm",
+    "LayerShape",
+    "Quantity",
+    "SearchedLayer",
+    "Window",
+    "bops",
+    "bops_of_filter",
+    "bops_of_layer",
+    "bops_per_output",
+    "count",
+    "latency",
+    "macs",
+    "memory",
+    "params",
+    "shapes",
+]
