@@ -40,6 +40,7 @@ class CandidateRecord:
     genotype: Genotype
     epochs: int
     train_loss: float
+    train_accuracy: float
     valid_loss: float
     valid_accuracy: float
 

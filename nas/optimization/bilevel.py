@@ -21,8 +21,8 @@ class BilevelOptimizer(ABC):
     is evaluated. An architecture step leaves every weight, buffer and weight gradient as it was, bit for bit. A
     `budget` lets alphas follow the cost of the mixture beside the loss.
 
-    Several ranks share each batch. One all-reduce makes L and dL/dm the means of theirs; their random states are equal, so all
-    draw the same mixture, and alphas stay equal to the last bit.
+    Several ranks share each batch. One all-reduce makes L and dL/dm the means of theirs; their random states are equal,
+    so all draw the same mixture, and alphas stay equal to the last bit.
     """
 
     def __init__(

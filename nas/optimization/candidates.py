@@ -57,9 +57,8 @@ class CandidateTraining(SearchProcess):
                 valid_loss, valid_accuracy = self._validate()
                 require_finite(first + training.epoch, validation_loss=valid_loss)
                 if training.epoch == share - 1:  # only candidates that had their whole share are compared
-                    self._finished.append(
-                        CandidateRecord(name, genotype, share, training.train_loss, valid_loss, valid_accuracy)
-                    )
+                    of_training = share, training.train_loss, training.train_accuracy
+                    self._finished.append(CandidateRecord(name, genotype, *of_training, valid_loss, valid_accuracy))
                     if valid_accuracy > best_accuracy and self._allowed(genotype):
                         best, best_accuracy = genotype, valid_accuracy
                 yield EpochRecord(

@@ -27,8 +27,8 @@ class GradientSearch(SearchMethod):
     """Differentiable search (DARTS, Liu et al., 2019), data-parallel where there are several ranks.
 
     `bilevel` makes the bilevel optimizer from (objective, arch, relaxation, weight_optimizer, arch_optimizer),
-    clip_norm and budget; `arch_optimizer` makes the alphas' optimizer from them. The first `arch_warmup` of the epochs, a share in
-    [0, 1) rounded down, train weights only. Alphas start as `alpha_scale` times standard normal draws.
+    clip_norm and budget; `arch_optimizer` makes the alphas' optimizer from them. The first `arch_warmup` of the epochs,
+    a share in [0, 1) rounded down, train weights only. Alphas start as `alpha_scale` times standard normal draws.
 
     Raises:
         ValueError: a warm-up that is no share in [0, 1).

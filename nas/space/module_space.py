@@ -77,8 +77,8 @@ class ModuleSpace(SearchSpace):
 
     def cost(self, kind: str, skeleton: Skeleton) -> CostModel:
         raise ValueError(
-            f"space {self.name!r} has no {kind} for a budget: what a candidate of a module of your own costs depends on "
-            "where it stands; leave the budget out, or subclass ModuleSpace and write `cost`"
+            f"space {self.name!r} knows no {kind} for a budget: what a candidate costs depends on where it stands in a "
+            "module of your own; leave the budget out, or subclass ModuleSpace and write its `cost`"
         )
 
     def homogeneous(self) -> Mapping[str, Genotype]:

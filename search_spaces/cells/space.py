@@ -165,8 +165,8 @@ class CellSpace(SearchSpace):
 
     def cost(self, kind: str, skeleton: Skeleton) -> CostModel:
         raise ValueError(
-            f"space {self.name!r} has no {kind} for a budget: an edge of a cell costs nothing unless its node keeps it; "
-            "leave the budget out, or search a space of widths or bits"
+            f"space {self.name!r} knows no {kind} for a budget: which edges of a cell cost anything is decided by its "
+            "nodes together, not choice by choice; leave the budget out"
         )
 
     def homogeneous(self) -> Mapping[str, Genotype]:
