@@ -4,7 +4,7 @@ import shlex
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from nas.architecture import EpochRecord
+from nas.architecture import EpochRecord, Genotype
+from nas.cli.budgets import budget_of, require_counted, spent_in_words
 from nas.cli.command import run
 from nas.cli.devices import device_of
 from nas.cli.launch import led, on_devices, one_job
@@ -23,9 +24,9 @@ from nas.cli.parts import feed_of, recipe_of, skeleton_of
 from nas.cli.progress import last_good_state_named, progress, shown
 from nas.cli.search_log import SearchLog
 from nas.cli.settings import Search
-from nas.costs import Cost, count
+from nas.costs import count
 from nas.data import DataSource
-from nas.optimization import CompilationError, RecordingError, SearchMethod, SearchProcess
+from nas.optimization import Budget, CompilationError, RecordingError, SearchMethod, SearchProcess
 from nas.parallel import Ranks, Seat, joined
 from nas.space import SearchSpace, Skeleton
 from nas.tracking import Summary, device_words, write_summary
@@ -62,8 +63,16 @@ class Parts:
     space: SearchSpace
     skeleton: Skeleton
     process: SearchProcess
+    budget: Budget | None
     device: torch.device
     steps: int
+
+    def costs(self, genotype: Genotype) -> dict[str, int]:
+        """What the network of a genotype costs, counted, without its auxiliary heads."""
+        with torch.device("meta"):
+            network = self.space.network(genotype, self.skeleton)
+        counted = asdict(count(network, self.skeleton.image_shape))
+        return {name: number for name, number in counted.items() if name != "auxiliary_params"}
 
 
 def search(config: DictConfig) -> None:
@@ -94,7 +103,7 @@ def work(text: str, seat: Seat) -> str:
 
 def _written(job: Job, parts: Parts) -> str:
     title = f"{parts.space.name} {job.settings.method['name']}"
-    with SearchLog(job.folder, parts.space) as log:
+    with SearchLog(job.folder, parts.space, parts.costs) as log:
         if job.settings.cuda_graphs:
             _record_steps(parts.process)
         ahead = _compiled(parts.process) if job.settings.compile else {}
@@ -105,7 +114,7 @@ def _written(job: Job, parts: Parts) -> str:
         summary = _summary(job, parts, record, ahead)
         log.finish(record, _hparams(job), summary.metrics)
     write_summary(job.folder, summary)
-    return _result(summary, job.folder)
+    return _result(summary, job.folder, parts.budget, record.budget)
 
 
 def _parts(settings: Search, device: torch.device, ranks: Ranks) -> Parts:
@@ -122,9 +131,10 @@ def _parts(settings: Search, device: torch.device, ranks: Ranks) -> Parts:
         feed_of(half, recipe, seed=2 * settings.seed + index, device=device, max_steps=limit, ranks=ranks)
         for index, half in enumerate(halves)
     )
+    budget = budget_of(settings.budget, space, skeleton)
     torch.manual_seed(settings.seed)
-    process = method.start(space, skeleton, train, valid, recipe, device, ranks)
-    return Parts(space, skeleton, process, device, recipe.epochs * train.steps)
+    process = method.start(space, skeleton, train, valid, recipe, device, ranks, budget)
+    return Parts(space, skeleton, process, budget, device, recipe.epochs * train.steps)
 
 
 def _record_steps(process: SearchProcess) -> None:
@@ -146,7 +156,9 @@ def _compiled(process: SearchProcess) -> dict[str, float]:
 
 
 def _summary(job: Job, parts: Parts, record: EpochRecord, ahead: Mapping[str, float]) -> Summary:
-    cost = _cost(parts, record)
+    costs = parts.costs(record.genotype)
+    if parts.budget is not None:
+        require_counted(parts.budget, parts.space, record.genotype, costs)
     return Summary(
         command="search",
         space=parts.space.name,
@@ -154,31 +166,33 @@ def _summary(job: Job, parts: Parts, record: EpochRecord, ahead: Mapping[str, fl
         setting=job.overrides,
         seed=job.settings.seed,
         genotype=record.genotype,
-        params=cost.params,
-        macs=cost.macs,
-        metrics={
-            "train_loss": record.train_loss,
-            "train_accuracy": record.train_accuracy,
-            "valid_loss": record.valid_loss,
-            "valid_accuracy": record.valid_accuracy,
-            **ahead,
-        },
+        params=costs["params"],
+        macs=costs["macs"],
+        metrics={**_metrics(parts.process, record), **ahead},
         epochs=record.epoch + 1,
         device=device_words(parts.device, job.settings.trainer.devices),
         wall_seconds=time.time() - job.started,
     )
 
 
-def _cost(parts: Parts, record: EpochRecord) -> Cost:
-    with torch.device("meta"):
-        network = parts.space.network(record.genotype, parts.skeleton)
-    return count(network, parts.skeleton.image_shape)
+def _metrics(process: SearchProcess, record: EpochRecord) -> dict[str, float]:
+    """Those of the last epoch; or, of networks trained one by one, those of the one whose genotype is kept."""
+    kept = [candidate for candidate in process.finished() if candidate.genotype == record.genotype]
+    measured = max(kept, key=lambda candidate: candidate.valid_accuracy) if kept else record
+    return {
+        "train_loss": measured.train_loss,
+        "train_accuracy": measured.train_accuracy,
+        "valid_loss": measured.valid_loss,
+        "valid_accuracy": measured.valid_accuracy,
+    }
 
 
 def _hparams(job: Job) -> dict[str, Setting]:
     """What tells this search from others: the parts by name, the seed, and the single values of network and trainer."""
     settings = job.settings
     sizes = {"network": settings.network.model_dump(), "trainer": settings.trainer.model_dump()}
+    if settings.budget.asked() is not None:
+        sizes["budget"] = settings.budget.model_dump()
     return {**job.choices, "seed": settings.seed, **_flat(sizes)}
 
 
@@ -193,7 +207,7 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Setting]:
     return flat
 
 
-def _result(summary: Summary, folder: Path) -> str:
+def _result(summary: Summary, folder: Path, budget: Budget | None, standing: Mapping[str, float]) -> str:
     place = shown(folder)
     typed = shlex.quote(str(place))
     return "\n".join(
@@ -202,6 +216,7 @@ def _result(summary: Summary, folder: Path) -> str:
             f"in {summary.wall_seconds:.0f} s on {summary.device}",
             f"validation accuracy while searching {summary.metrics['valid_accuracy']:.2%}; the derived network has "
             f"{summary.params:,} parameters and {summary.macs:,} MACs",
+            *([] if budget is None else [spent_in_words(budget, standing[budget.cost.name])]),
             f"genotype: {place}/genotype.json, its picture {place}/genotype.png, curves: tensorboard --logdir {typed}",
             f"next: python -m nas.retrain genotype={typed}",
         ]

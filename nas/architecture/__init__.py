@@ -3,13 +3,14 @@ from nas.architecture.genotype import Genotype
 from nas.architecture.graph import Bar, BarChart, Edge, Graph
 from nas.architecture.mixture import Mixture, selection
 from nas.architecture.parameters import ArchParameters
-from nas.architecture.record import EpochRecord
+from nas.architecture.record import CandidateRecord, EpochRecord
 
 __all__ = [
     "ArchParameters",
     "Bar",
     "BarChart",
     "Candidate",
+    "CandidateRecord",
     "Choice",
     "ChoiceTables",
     "Edge",

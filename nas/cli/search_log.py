@@ -1,6 +1,6 @@
 """Everything that a search leaves in its run directory."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -9,7 +9,15 @@ from nas.cli.drawing import write_picture, write_sizes
 from nas.optimization import SearchProcess
 from nas.rendering import animation, heat_map
 from nas.space import SearchSpace
-from nas.tracking import TensorBoard, append_line, entropy, save_checkpoint, write_atomically
+from nas.tracking import (
+    Candidate,
+    TensorBoard,
+    append_candidate,
+    append_line,
+    entropy,
+    save_checkpoint,
+    write_atomically,
+)
 from nas.tracking.tensorboard import Setting
 
 
@@ -18,16 +26,19 @@ class SearchLog:
 
     Every epoch: a line of `search.jsonl`, `genotype.json` with its picture, `checkpoint.pt`, and in TensorBoard the
     curves, the mixture as heat maps and the genotype drawn, its sizes as bars. At the end: the genotype's evolution as
-    one animation. A genotype is drawn once: its picture says since which epoch it holds.
+    one animation. A genotype is drawn once: its picture says since which epoch it holds. Networks that the search
+    trains one by one are lines of `candidates.jsonl`, with what `costs` says of their genotypes.
     """
 
-    def __init__(self, folder: Path, space: SearchSpace) -> None:
+    def __init__(self, folder: Path, space: SearchSpace, costs: Callable[[Genotype], Mapping[str, float]]) -> None:
         self.folder = folder
         self.space = space
+        self.costs = costs
         self.board = TensorBoard(folder)
         self._frames: list[bytes] = []
         self._drawn: Genotype | None = None
         self._sizes: bytes | None = None
+        self._candidates = 0
 
     def __enter__(self) -> "SearchLog":
         return self
@@ -44,6 +55,7 @@ class SearchLog:
         mixture = process.mixture()
         if mixture is not None:
             self._mixture(mixture, record.epoch)
+        self._new_candidates(process)
         self._genotype(record.genotype, record.epoch)
         save_checkpoint(self.folder / "checkpoint.pt", {"epoch": record.epoch, **process.state_dict()})
 
@@ -61,8 +73,15 @@ class SearchLog:
             "accuracy/train": record.train_accuracy,
             "accuracy/valid": record.valid_accuracy,
             "seconds": record.seconds,
+            **{f"budget/{name}": value for name, value in record.budget.items()},
             **self.space.statistics(record.genotype),
         }
+
+    def _new_candidates(self, process: SearchProcess) -> None:
+        finished = process.finished()
+        for record in finished[self._candidates :]:
+            append_candidate(self.folder, Candidate(record, self.costs(record.genotype)))
+        self._candidates = len(finished)
 
     def _genotype(self, genotype: Genotype, epoch: int) -> None:
         if genotype == self._drawn:

@@ -15,6 +15,7 @@ from pydantic import (
 )
 from pydantic import PositiveInt as Count
 
+from nas.cli.amounts import Amount, amount
 from nas.cli.arguments import options
 from nas.cli.devices import require_devices
 from nas.cli.signatures import located
@@ -95,6 +96,36 @@ class RetrainTrainer(Trainer):
     label_smoothing: Annotated[float, Field(ge=0, le=1)]
 
 
+class Budget(Settings):
+    params: Any
+    macs: Any
+    bops: Any
+    memory: Any
+    latency: Any
+    hard: bool
+    loss: Part
+
+    def asked(self) -> tuple[str, Amount] | None:
+        """The one cost that is limited and how much it may be, or None."""
+        given = {kind: value for kind in COSTS if (value := getattr(self, kind)) is not None}
+        if len(given) > 1:
+            words = " and ".join(f"budget.{kind}={value}" for kind, value in given.items())
+            raise ValueError(f"a search has one budget, but it was given {words}; leave one of them out")
+        return next(((kind, amount(f"budget.{kind}", value)) for kind, value in given.items()), None)
+
+    @model_validator(mode="after")
+    def _has_an_amount(self) -> "Budget":
+        if self.asked() is None and self.hard:
+            raise ValueError(f"budget.hard is true, but there is no budget; give one of {_AMOUNTS}, such as 0.25x")
+        return self
+
+
+COSTS = tuple(name for name in Budget.model_fields if name not in ("hard", "loss"))
+"""What a budget can limit."""
+
+_AMOUNTS = ", ".join(f"budget.{kind}" for kind in COSTS)
+
+
 class Search(Settings):
     seed: NonNegativeInt
     device: str
@@ -106,6 +137,7 @@ class Search(Settings):
     data: Part
     network: Network
     trainer: SearchTrainer
+    budget: Budget
 
     @model_validator(mode="after")
     def _has_devices(self) -> "Search":

@@ -1,14 +1,15 @@
 """Search by gradients: relaxation, bilevel optimizer and alpha optimizer put together."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch.nn import Parameter
 from torch.optim import Optimizer
 
-from nas.architecture import ArchParameters, EpochRecord, Mixture
+from nas.architecture import ArchParameters, CandidateRecord, EpochRecord, Mixture
 from nas.optimization.bilevel import BilevelOptimizer
+from nas.optimization.budget import Budget
 from nas.optimization.compilation import compile_search
 from nas.optimization.feed import Feed
 from nas.optimization.graphs import CudaGraphs
@@ -25,9 +26,9 @@ from nas.space import SearchSpace, Skeleton
 class GradientSearch(SearchMethod):
     """Differentiable search (DARTS, Liu et al., 2019), data-parallel where there are several ranks.
 
-    `bilevel` makes the bilevel optimizer from (objective, arch, relaxation, weight_optimizer, arch_optimizer) and
-    clip_norm; `arch_optimizer` makes the alphas' optimizer from them. The first `arch_warmup` of the epochs, a share in
-    [0, 1) rounded down, train weights only. Alphas start as `alpha_scale` times standard normal draws.
+    `bilevel` makes the bilevel optimizer from (objective, arch, relaxation, weight_optimizer, arch_optimizer),
+    clip_norm and budget; `arch_optimizer` makes the alphas' optimizer from them. The first `arch_warmup` of the epochs,
+    a share in [0, 1) rounded down, train weights only. Alphas start as `alpha_scale` times standard normal draws.
 
     Raises:
         ValueError: a warm-up that is no share in [0, 1).
@@ -63,6 +64,7 @@ class GradientSearch(SearchMethod):
         recipe: Recipe,
         device: torch.device,
         ranks: Ranks = ALONE,
+        budget: Budget | None = None,
     ) -> "GradientSearchProcess":
         supernet = space.supernet(skeleton).to(device)
         arch = ArchParameters(space.choices, scale=self.alpha_scale).to(device)
@@ -73,6 +75,7 @@ class GradientSearch(SearchMethod):
             recipe.optimizer(supernet.parameters()),
             self.arch_optimizer(arch.parameters()),
             clip_norm=recipe.clip_norm,
+            budget=budget,
         )
         warmup_epochs = int(self.arch_warmup * recipe.epochs + 1e-9)  # 0.7 * 50 may fall short of 35
         return GradientSearchProcess(space, bilevel, train, valid, recipe, warmup_epochs=warmup_epochs)
@@ -109,6 +112,9 @@ class GradientSearchProcess(SearchProcess):
             on_step=on_step,
         )
 
+    def finished(self) -> Sequence[CandidateRecord]:
+        return ()
+
     def compile(self) -> float:
         parts = self.space.compiled_parts(self.bilevel.objective.supernet)
         train, valid = (next(iter(feed.in_order())) for feed in (self.train, self.valid))
@@ -118,11 +124,13 @@ class GradientSearchProcess(SearchProcess):
         self.bilevel = Recorded(self.bilevel, CudaGraphs(next(self.bilevel.arch.parameters()).device))
 
     def state_dict(self) -> dict[str, Any]:
+        budget = {} if self.bilevel.budget is None else {"budget": self.bilevel.budget.state_dict()}
         return {
             "weights": self.bilevel.objective.supernet.state_dict(),
             "alphas": self.bilevel.arch.state_dict(),
             "weight_optimizer": self.bilevel.weight_optimizer.state_dict(),
             "arch_optimizer": self.bilevel.arch_optimizer.state_dict(),
+            **budget,
         }
 
     def mixture(self) -> Mixture | None:

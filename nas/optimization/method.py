@@ -1,12 +1,13 @@
 """What every search method does."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
 
 import torch
 
-from nas.architecture import EpochRecord, Mixture
+from nas.architecture import CandidateRecord, EpochRecord, Mixture
+from nas.optimization.budget import Budget
 from nas.optimization.feed import Feed
 from nas.optimization.recipe import Recipe
 from nas.parallel import ALONE, Ranks
@@ -19,6 +20,10 @@ class SearchProcess(ABC):
     @abstractmethod
     def epochs(self, on_step: Callable[[], None]) -> Iterator[EpochRecord]:
         """Runs the search; yields a record after each epoch and calls `on_step` after each step."""
+
+    @abstractmethod
+    def finished(self) -> Sequence[CandidateRecord]:
+        """The discrete networks trained so far, in order; none for a method that trains a supernet."""
 
     @abstractmethod
     def compile(self) -> float:
@@ -66,9 +71,16 @@ class SearchMethod(ABC):
         recipe: Recipe,
         device: torch.device,
         ranks: Ranks = ALONE,
+        budget: Budget | None = None,
     ) -> SearchProcess:
         """Builds all that the search needs; the global seed decides its random draws.
 
         Raises:
-            ValueError: several ranks, and a method that cannot share its batches among them.
+            ValueError: several ranks, and a method that cannot share its batches among them; or a budget that it
+                cannot meet.
         """
+
+    def require_one_device(self, ranks: Ranks) -> None:
+        """Refuses several ranks, for a method that cannot share its batches."""
+        if ranks.size > 1:
+            raise ValueError(f"method {self.name!r} runs on one device, not on {ranks.size}; give trainer.devices=1")

@@ -30,10 +30,12 @@ class Recorded(BilevelOptimizer):
     both steps cannot be recorded, both run as they are, with one line in the log.
 
     Raises:
-        RecordingError: an optimizer other than SGD, Adam and AdamW.
+        RecordingError: an optimizer other than SGD, Adam and AdamW, or a budget.
     """
 
     def __init__(self, plain: BilevelOptimizer, graphs: Graphs) -> None:
+        if plain.budget is not None:
+            raise RecordingError("it has a budget, and what that computes is not recorded")
         optimizers = {"weight": plain.weight_optimizer, "alpha": plain.arch_optimizer}
         for name, optimizer in optimizers.items():
             if type(optimizer) not in RECORDABLE:
@@ -47,7 +49,9 @@ class Recorded(BilevelOptimizer):
         self._arch_step = RecordedStep(self._arch_step_of, graphs, self._give_up)
         self._weight_step = RecordedStep(lambda *batch: plain.weight_step(batch), graphs, self._give_up)
 
-    def mixture_gradient(self, mixture: Mixture, train_batch: Batch, valid_batch: Batch) -> Sequence[Tensor]:
+    def mixture_gradient(
+        self, mixture: Mixture, train_batch: Batch, valid_batch: Batch
+    ) -> tuple[Tensor, Sequence[Tensor]]:
         return self.plain.mixture_gradient(mixture, train_batch, valid_batch)
 
     def arch_step(self, train_batch: Batch, valid_batch: Batch) -> None:

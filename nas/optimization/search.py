@@ -47,6 +47,8 @@ def search(
         _require_agreement(bilevel, f"after epoch {epoch}")
         valid_loss, valid_accuracy = _validate(bilevel, valid)
         require_finite(epoch, validation_loss=valid_loss)
+        budget, mixture = bilevel.budget, bilevel.mean_mixture()
+        genotype = space.derive(mixture) if budget is None else budget.derive(space, mixture)
         yield EpochRecord(
             epoch=epoch,
             train_loss=train_loss,
@@ -54,7 +56,8 @@ def search(
             valid_loss=valid_loss,
             valid_accuracy=valid_accuracy,
             alphas={name: alphas.tolist() for name, alphas in bilevel.arch.named()},
-            genotype=space.derive(bilevel.mean_mixture()),
+            genotype=genotype,
+            budget={} if budget is None else budget.standing(space, genotype, mixture),
             seconds=time.perf_counter() - start,
         )
 

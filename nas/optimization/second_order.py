@@ -42,14 +42,17 @@ class SecondOrder(BilevelOptimizer):
                 f"the weight optimizer is {type(optimizer).__name__} with {found}; use SGD so, or the first order"
             )
 
-    def mixture_gradient(self, mixture: Mixture, train_batch: Batch, valid_batch: Batch) -> Sequence[Tensor]:
+    def mixture_gradient(
+        self, mixture: Mixture, train_batch: Batch, valid_batch: Batch
+    ) -> tuple[Tensor, Sequence[Tensor]]:
         live = {name: p for name, p in self._exact.supernet.named_parameters() if p.requires_grad}
         names, weights = list(live), [parameter.detach() for parameter in live.values()]
 
+        def loss_of(batch: Batch, at: Sequence[Tensor]) -> Tensor:
+            return self._exact(batch, mixture, {**self._exact.constants(), **dict(zip(names, at, strict=True))})[0]
+
         def gradients(batch: Batch, at: Sequence[Tensor], wanted: Sequence[Tensor]) -> tuple[Tensor, ...]:
-            everything = {**self._exact.constants(), **dict(zip(names, at, strict=True))}
-            loss, _ = self._exact(batch, mixture, everything)
-            return torch.autograd.grad(loss, list(wanted), materialize_grads=True)
+            return torch.autograd.grad(loss_of(batch, at), list(wanted), materialize_grads=True)
 
         tables = list(mixture.tables.values())
         mean = self._exact.ranks.mean
@@ -57,7 +60,8 @@ class SecondOrder(BilevelOptimizer):
         step = self._step(list(live.values()), mean(gradients(train_batch, leaves, leaves)))
         rate = self.weight_optimizer.param_groups[0]["lr"]
         unrolled = [w.requires_grad_() for w in torch._foreach_sub(weights, torch._foreach_mul(step, rate))]
-        valid = gradients(valid_batch, unrolled, [*tables, *unrolled])
+        loss = loss_of(valid_batch, unrolled)
+        valid = torch.autograd.grad(loss, [*tables, *unrolled], materialize_grads=True)
         direct, v = valid[: len(tables)], mean(valid[len(tables) :])
         norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(v)))
         epsilon = self.epsilon / norm.clamp_min(torch.finfo(norm.dtype).tiny)
@@ -65,7 +69,8 @@ class SecondOrder(BilevelOptimizer):
         plus = gradients(train_batch, torch._foreach_add(weights, shift), tables)
         minus = gradients(train_batch, torch._foreach_sub(weights, shift), tables)
         rate = rate * self._gain()  # not in place: a rate may be a tensor
-        return [d - rate * (p - n) / (2 * epsilon) for d, p, n in zip(direct, plus, minus, strict=True)]
+        gradient = [d - rate * (p - n) / (2 * epsilon) for d, p, n in zip(direct, plus, minus, strict=True)]
+        return loss.detach(), gradient
 
     def _step(self, live: Sequence[Tensor], gradients: Sequence[Tensor]) -> list[Tensor]:
         """What SGD would subtract from the weights, in units of the learning rate."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.architecture import BarChart, Choice, ChoiceTables, Edge, Genotype, Graph, Mixture, selection
+from nas.costs import CostModel
 from nas.space.derivation import best_candidate
 from nas.space.network import DiscreteNetwork
 from nas.space.search_space import SearchSpace
@@ -73,6 +74,17 @@ class ModuleSpace(SearchSpace):
             for path in paths:
                 module.set_submodule(path, selected)
         return _SelectedNetwork(module, mixture)
+
+    def cost(self, kind: str, skeleton: Skeleton) -> CostModel:
+        raise ValueError(
+            f"space {self.name!r} knows no {kind} for a budget: what a candidate costs depends on where it stands in a "
+            "module of your own; leave the budget out, or subclass ModuleSpace and write its `cost`"
+        )
+
+    def homogeneous(self) -> Mapping[str, Genotype]:
+        """One genotype for each candidate that all choices have."""
+        shared = [one for one in self.choices[0].candidates if all(one in choice.candidates for choice in self.choices)]
+        return {str(one): self._genotype({choice.name: one for choice in self.choices}) for one in shared}
 
     def graphs(self, genotype: Genotype) -> tuple[Graph, ...]:
         names = tuple(genotype.decisions)

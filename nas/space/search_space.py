@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from nas.architecture import BarChart, Choice, Genotype, Graph, Mixture
+from nas.costs import CostModel
 from nas.space.network import DiscreteNetwork
 from nas.space.skeleton import Skeleton
 
@@ -48,6 +49,18 @@ class SearchSpace(ABC):
     @abstractmethod
     def inherited(self, supernet: nn.Module, genotype: Genotype) -> DiscreteNetwork:
         """The discrete network cut out of a supernet, weights copied: equal to it at `selection(genotype)`."""
+
+    @abstractmethod
+    def cost(self, kind: str, skeleton: Skeleton) -> CostModel:
+        """The cost of every genotype: `kind` is params, macs, bops, memory or latency.
+
+        Raises:
+            ValueError: a space that does not know its costs before it is trained.
+        """
+
+    @abstractmethod
+    def homogeneous(self) -> Mapping[str, Genotype]:
+        """The genotypes that choose the same everywhere, by a name of what they choose (may be empty)."""
 
     @abstractmethod
     def graphs(self, genotype: Genotype) -> tuple[Graph, ...]:

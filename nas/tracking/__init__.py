@@ -1,3 +1,4 @@
+from nas.tracking.candidates import Candidate, append_candidate, read_candidates
 from nas.tracking.checkpoint import load_checkpoint, save_checkpoint
 from nas.tracking.entropy import entropy
 from nas.tracking.files import append_line, read_lines, write_atomically
@@ -9,6 +10,7 @@ from nas.tracking.table import Row, Spread, Table, tabulate
 from nas.tracking.tensorboard import TensorBoard
 
 __all__ = [
+    "Candidate",
     "LeftOut",
     "Row",
     "Runs",
@@ -16,12 +18,14 @@ __all__ = [
     "Summary",
     "Table",
     "TensorBoard",
+    "append_candidate",
     "append_line",
     "collect",
     "device_words",
     "entropy",
     "is_run",
     "load_checkpoint",
+    "read_candidates",
     "read_lines",
     "read_summary",
     "save_checkpoint",

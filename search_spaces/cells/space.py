@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from nas.architecture import BarChart, Choice, ChoiceTables, Edge, Genotype, Graph, Mixture, selection
+from nas.costs import CostModel
 from nas.space import DiscreteNetwork, SearchSpace, Skeleton, best_candidate, largest
 from nas.supernet import MixedModule, MixedOp, PartialChannels
 from search_spaces.cells.backbone import CellBackbone, CellPlace
@@ -161,6 +162,22 @@ class CellSpace(SearchSpace):
         network = CellNetwork(backbone)
         network.auxiliary_heads.to(backbone.classifier.weight)
         return network
+
+    def cost(self, kind: str, skeleton: Skeleton) -> CostModel:
+        raise ValueError(
+            f"space {self.name!r} knows no {kind} for a budget: which edges of a cell cost anything is decided by its "
+            "nodes together, not choice by choice; leave the budget out"
+        )
+
+    def homogeneous(self) -> Mapping[str, Genotype]:
+        """For each operator but `none` the cells that have it everywhere, each node reading those just before it."""
+        genotypes = {}
+        for operator in self.kept_operators:
+            nodes = [
+                tuple((operator, source) for source in range(node)[-self.inputs_per_node :]) for node in self.nodes
+            ]
+            genotypes[operator] = self._genotype(dict.fromkeys(KINDS, nodes))
+        return genotypes
 
     def graphs(self, genotype: Genotype) -> tuple[Graph, ...]:
         titles = {"normal": "normal cell", "reduce": "reduction cell"}

@@ -20,6 +20,9 @@ class Still(SearchProcess):
     def epochs(self, on_step: Any) -> Any:
         raise NotImplementedError
 
+    def finished(self) -> tuple[()]:
+        return ()
+
     def compile(self) -> float:
         raise NotImplementedError
 
@@ -41,7 +44,7 @@ def test_a_genotype_is_drawn_once_and_shown_every_epoch(tmp_path: Path) -> None:
     names = ["DARTS_V1", "DARTS_V2", "DARTS_V2", "DARTS_V2", "DARTS_V1"]
     records = [record(epoch, PUBLISHED[name]) for epoch, name in enumerate(names)]
     written = []
-    with SearchLog(tmp_path, darts()) as log:
+    with SearchLog(tmp_path, darts(), lambda genotype: {}) as log:
         for one in records:
             log.epoch(one, Still())
             dot = tmp_path / "genotype.dot"

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.architecture import EpochRecord, Genotype, Mixture
-from nas.optimization import Exponential, Feed, NonFiniteLossError, RandomSearch, Recipe
-from nas.optimization.random_search import RandomSearchProcess
+from nas.optimization import CandidateTraining, Exponential, Feed, NonFiniteLossError, RandomSearch, Recipe
 from nas.space import ModuleSpace, SearchSpace, Skeleton
 from nas.supernet import MixedOp
 from tests.optimization.contracts import assert_same_bits
@@ -63,13 +62,17 @@ def labelled(steps: int = 2) -> Feed:
 
 def started(
     epochs: int, share: int, *, seed: int = 0, space: SearchSpace | None = None, source: Any = None, **settings: Any
-) -> RandomSearchProcess:
+) -> CandidateTraining:
     torch.manual_seed(seed)
     method = RandomSearch(name="random", epochs_per_candidate=share)
     chosen: Recipe = recipe(epochs, **settings)
     process = method.start(space or guesses(), TINY, source or labelled(), labelled(), chosen, CPU)
-    assert isinstance(process, RandomSearchProcess)
+    assert isinstance(process, CandidateTraining)
     return process
+
+
+def drawn(process: CandidateTraining) -> list[Genotype]:
+    return list(process.genotypes.values())
 
 
 def ignore() -> None:
@@ -86,7 +89,7 @@ def test_candidates_share_the_budget(epochs: int, share: int, shares: list[int])
 
     def watched(genotype: Genotype, skeleton: Skeleton) -> Any:
         built.append(0)
-        assert genotype == process.genotypes[len(built) - 1]
+        assert genotype == drawn(process)[len(built) - 1]
         return network(genotype, skeleton)
 
     process.space.network = watched  # type: ignore[method-assign]
@@ -107,29 +110,29 @@ def test_on_step_is_called_after_every_training_step() -> None:
 @pytest.mark.parametrize("seed", range(8))
 def test_best_is_the_first_of_the_highest_accuracy_after_its_last_epoch(seed: int) -> None:
     process = started(14, 2, seed=seed)
-    best, best_accuracy = process.genotypes[0], -1.0
+    best, best_accuracy = drawn(process)[0], -1.0
     for record in process.epochs(ignore):
-        genotype, done = process.genotypes[record.epoch // 2], record.epoch % 2 == 1
+        genotype, done = drawn(process)[record.epoch // 2], record.epoch % 2 == 1
         name = str(genotype.decisions["guess/op"])
         faded = name == "fades" and not done
         assert record.valid_accuracy == (0.5 if faded else ACCURACY[name])
         if done and ACCURACY[name] > best_accuracy:
             best, best_accuracy = genotype, ACCURACY[name]
         assert record.genotype == best
-    assert best_accuracy == max(ACCURACY[str(one.decisions["guess/op"])] for one in process.genotypes)
+    assert best_accuracy == max(ACCURACY[str(one.decisions["guess/op"])] for one in drawn(process))
 
 
 def test_seeds_above_show_ties_and_fading() -> None:
-    drawn = [[g.decisions["guess/op"] for g in started(14, 2, seed=seed).genotypes] for seed in range(8)]
-    assert any({"class 2", "class 2 again"} <= set(names) for names in drawn)
+    names_drawn = [[g.decisions["guess/op"] for g in drawn(started(14, 2, seed=seed))] for seed in range(8)]
+    assert any({"class 2", "class 2 again"} <= set(names) for names in names_drawn)
     assert any(names.index("fades") < min(map(names.index, {"class 2", "class 2 again"} & set(names)), default=0)
-               for names in drawn if "fades" in names)  # fmt: skip
+               for names in names_drawn if "fades" in names)  # fmt: skip
 
 
 def test_losses_are_those_of_the_candidate() -> None:
     """Logits (1, 0, 0) at the present scale, of all 10 images: the loss in closed form, the scale untrained."""
     process = started(2, 2, optimizer=lambda weights: torch.optim.SGD(weights, lr=0.0), schedule=Exponential())
-    name = str(process.genotypes[0].decisions["guess/op"])
+    name = str(drawn(process)[0].decisions["guess/op"])
     hit, miss = math.log(math.e + 2) - 1, math.log(math.e + 2)
     for record in process.epochs(ignore):
         hits = 0.5 if name == "fades" and record.epoch == 0 else ACCURACY[name]
@@ -146,7 +149,7 @@ def test_same_seed_same_search_and_another_seed_another() -> None:
     runs = []
     for seed in (5, 5, 6):
         process = started(4, 2, seed=seed, space=tiny_cells(), source=feed(1))
-        runs.append((process.genotypes, timeless(list(process.epochs(ignore))), process.state_dict()))
+        runs.append((drawn(process), timeless(list(process.epochs(ignore))), process.state_dict()))
     assert runs[0][:2] == runs[1][:2]
     assert_same_bits(runs[0][2], runs[1][2])
     assert runs[0][0] != runs[2][0]
@@ -174,7 +177,7 @@ def test_state_is_that_of_the_network_in_training() -> None:
     assert process.state_dict() == {"weights": {}}
     assert process.mixture() is None
     for number, _ in enumerate(process.epochs(ignore)):
-        network = process.space.network(process.genotypes[number], TINY)
+        network = process.space.network(drawn(process)[number], TINY)
         network.load_state_dict(process.state_dict()["weights"])  # of this candidate: names and shapes fit
         assert all(int(v) == 3 for k, v in network.state_dict().items() if k.endswith("num_batches_tracked"))
 
@@ -185,7 +188,7 @@ def test_validation_runs_in_evaluation_mode() -> None:
     data = images(2, 20)
     process.valid = Feed(process.valid.stream, 1, lambda: in_order(data, 1))
     (record,) = process.epochs(ignore)
-    network = process.space.network(process.genotypes[0], TINY).eval()
+    network = process.space.network(drawn(process)[0], TINY).eval()
     network.load_state_dict(process.state_dict()["weights"])
     with torch.no_grad():
         logits = network(data[0])

@@ -302,8 +302,8 @@ def test_the_gradients_of_the_mixture_are_those_edge_by_edge(name: str) -> None:
     for supernet in case.supernets():
         optimizer, mixture = bilevel(case, supernet, SecondOrder), case.mixture()
         gradients = [
-            *optimizer.direct_gradient(mixture, case.batch(1)),
-            *optimizer.mixture_gradient(mixture, case.batch(0), case.batch(1)),
+            *optimizer.direct_gradient(mixture, case.batch(1))[1],
+            *optimizer.mixture_gradient(mixture, case.batch(0), case.batch(1))[1],
         ]
         assert all(parameter.grad is None for parameter in supernet.parameters())
         found.append({str(number): gradient for number, gradient in enumerate(gradients)})

@@ -1,0 +1,39 @@
+"""How much a person allows a genotype to cost."""
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Any
+
+UNLIMITED = "any"
+
+
+@dataclass(frozen=True)
+class Amount:
+    """A number, a share of the largest genotype, or any amount (`number` is None)."""
+
+    number: float | None
+    relative: bool = False
+
+    def limit(self, largest: float) -> float | None:
+        """The largest cost allowed, where the largest genotype costs `largest`; None for any."""
+        if self.number is None or not self.relative:
+            return self.number
+        return self.number * largest
+
+
+def amount(key: str, value: Any) -> Amount:
+    """Reads `1.2e7`, `0.25x` or `any`; a ValueError that names the key for anything else, or what is not positive."""
+    if value == UNLIMITED:
+        return Amount(None)
+    number = re.fullmatch(r"([^x]+)(x?)", str(value))
+    try:
+        read = Amount(float(number[1]), relative=bool(number[2])) if number and not isinstance(value, bool) else None
+    except ValueError:
+        read = None
+    if read is None or read.number is None or not 0 < read.number < math.inf:
+        raise ValueError(
+            f"{key} is {value!r}; give a positive number such as 1.2e7, a share of the largest genotype such as 0.25x, "
+            f"or {UNLIMITED}, which limits nothing"
+        )
+    return read

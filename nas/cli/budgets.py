@@ -1,0 +1,64 @@
+"""The budget of a search, made from checked settings."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from hydra.utils import instantiate
+
+from nas.architecture import Genotype
+from nas.cli.settings import Budget as Settings
+from nas.costs import CostModel
+from nas.optimization import Budget, HomogeneousLine
+from nas.space import SearchSpace, Skeleton
+from nas.tracking import read_candidates, read_summary
+
+Line = str | Sequence[tuple[float, float]]
+
+COUNTED = {"memory": "memory_bytes"}
+"""What a run calls the cost of a budget, where that is another name."""
+
+
+def budget_of(settings: Settings, space: SearchSpace, skeleton: Skeleton) -> Budget | None:
+    """The budget that a person asked for, or None; a ValueError if the space cannot meet it or knows no such cost."""
+    asked = settings.asked()
+    if asked is None:
+        return None
+    kind, amount = asked
+    cost = space.cost(kind, skeleton)
+    largest = cost.largest()[0] if amount.relative else 0.0
+    return instantiate(settings.loss)(cost, amount.limit(largest), hard=settings.hard)
+
+
+def homogeneous_line(cost: CostModel, limit: float | None = None, *, hard: bool = False, line: Line) -> HomogeneousLine:
+    """The line through [cost, loss] pairs, or through the candidates of a run of method=homogeneous."""
+    points = _points(Path(line), cost.name) if isinstance(line, str) else line
+    return HomogeneousLine(cost, limit, hard=hard, points=[(float(x), float(y)) for x, y in points])
+
+
+def require_counted(budget: Budget, space: SearchSpace, genotype: Genotype, counted: Mapping[str, float]) -> None:
+    """Holds the cost model against what was counted on the derived network, where that counts the same."""
+    found, spent = counted.get(COUNTED.get(budget.cost.name, budget.cost.name)), budget.spent(space, genotype)
+    assert found is None or found == round(spent), (
+        f"the cost model says {spent} {budget.cost.name}, but the derived network has {found}"
+    )
+
+
+def spent_in_words(budget: Budget, spent: float) -> str:
+    """What a derived genotype costs, and how that stands to the limit."""
+    if budget.limit is None:
+        return f"it costs {spent:,.0f} {budget.cost.name}"
+    over = "" if spent <= budget.limit else ", which it exceeds: add budget.hard=true for one that does not"
+    return f"it costs {spent:,.0f} {budget.cost.name} of at most {budget.limit:,.0f}{over}"
+
+
+def _points(run: Path, kind: str) -> list[tuple[float, float]]:
+    """(cost, validation loss) of the candidates of a run of method=homogeneous."""
+    if (method := read_summary(run).method) != "homogeneous":
+        raise ValueError(f"budget.loss.line is the run {run} of method={method}; give a run of method=homogeneous")
+    name = COUNTED.get(kind, kind)
+    candidates = read_candidates(run)
+    if any(name not in candidate.costs for candidate in candidates):
+        raise ValueError(
+            f"the candidates of {run} have no {name}; give pairs [cost, loss] as budget.loss.line=[[1e6,2],[4e6,1]]"
+        )
+    return [(candidate.costs[name], candidate.record.valid_loss) for candidate in candidates]

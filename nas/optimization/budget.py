@@ -1,0 +1,92 @@
+"""What a budget does to a search."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from nas.architecture import Genotype, Mixture, selection
+from nas.costs import CostModel
+from nas.space import SearchSpace
+
+
+class Budget(ABC):
+    """A cost that counts beside the loss: alphas move along the gradient of s(L, C(m)).
+
+    L is the loss of an architecture step, C(m) the expected cost of its mixture, s the `shaped` loss: the only thing in
+    which budgets differ. The gradient follows from dL/dm, however that was found, by the chain rule:
+    ds/dm = (ds/dL) dL/dm + (ds/dC) dC/dm. No genotype is meant to cost more than `limit`, where there is one. With
+    `hard` none that is derived does: the genotype is the likeliest one within the limit, by the logarithms of its
+    mixture weights.
+
+    Raises:
+        ValueError: a limit below the smallest cost in the space, or none where one is needed.
+    """
+
+    def __init__(self, cost: CostModel, limit: float | None = None, *, hard: bool = False) -> None:
+        if limit is not None and limit < (smallest := cost.smallest()[0]):
+            raise ValueError(
+                f"the budget of {limit:,.0f} {cost.name} cannot be met: the smallest possible cost in this space is "
+                f"{smallest:,.0f}; give at least that"
+            )
+        if hard and limit is None:
+            raise ValueError(f"budget.hard=true needs a limit, such as budget.{cost.name}=0.25x, not 'any'")
+        self.cost = cost
+        self.limit = limit
+        self.hard = hard
+
+    @abstractmethod
+    def shaped(self, loss: Tensor, cost: Tensor) -> Tensor:
+        """s(L, C), of two 0-dim float64 tensors; differentiable in both."""
+
+    def learn(self, cost: Tensor) -> None:
+        """Hears the expected cost, detached, after each architecture step."""
+        return None
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """What the budget has learnt, by name (may be empty)."""
+        return {}
+
+    def gradient(self, mixture: Mixture, loss: Tensor, gradient: Sequence[Tensor]) -> list[Tensor]:
+        """ds/dm for each table of `mixture`, whose tables are leaves, from L and dL/dm; then the budget learns."""
+        loss = loss.detach().double().requires_grad_()
+        cost = self.cost.expected(mixture)
+        slope, *direct = torch.autograd.grad(
+            self.shaped(loss, cost), [loss, *mixture.tables.values()], materialize_grads=True
+        )
+        self.learn(cost.detach())
+        return [
+            (slope * of_loss + of_cost).to(of_loss.dtype) for of_loss, of_cost in zip(gradient, direct, strict=True)
+        ]
+
+    def derive(self, space: SearchSpace, mixture: Mixture) -> Genotype:
+        """The genotype of a mixture: that of the space, or with `hard` the likeliest one within the limit."""
+        if not self.hard:
+            return space.derive(mixture)
+        assert self.limit is not None
+        scores = {name: _log(weights) for name, weights in mixture.items()}
+        decisions = self.cost.best_within(self.limit, scores)
+        return space.derive(selection(mixture.layout, {name: (chosen,) for name, chosen in decisions.items()}))
+
+    def spent(self, space: SearchSpace, genotype: Genotype) -> float:
+        """The cost of a genotype."""
+        return float(self.cost.expected(space.selection(genotype)))
+
+    def allows(self, space: SearchSpace, genotype: Genotype) -> bool:
+        """Whether a genotype keeps the limit; any does where there is none."""
+        return self.limit is None or self.spent(space, genotype) <= self.limit
+
+    def standing(self, space: SearchSpace, genotype: Genotype, mixture: Mixture | None = None) -> dict[str, float]:
+        """Numbers to follow: the cost of a genotype, the expected one of a mixture, and what the budget has learnt."""
+        numbers = {self.cost.name: self.spent(space, genotype)}
+        if mixture is not None:
+            numbers[f"expected_{self.cost.name}"] = float(self.cost.expected(mixture))
+            numbers |= {name: float(value) for name, value in self.state_dict().items()}
+        return numbers
+
+
+def _log(weights: Tensor) -> Tensor:
+    """Logarithms in float64; a weight of 0 gets a finite one, so that a limit can still force its candidate."""
+    weights = weights.detach().double().cpu()
+    return weights.clamp_min(torch.finfo(weights.dtype).tiny).log()

@@ -1,0 +1,60 @@
+"""The baseline: genotypes that choose the same everywhere."""
+
+import torch
+
+from nas.optimization.budget import Budget
+from nas.optimization.candidates import CandidateTraining
+from nas.optimization.feed import Feed
+from nas.optimization.method import SearchMethod
+from nas.optimization.recipe import Recipe
+from nas.parallel import ALONE, Ranks
+from nas.space import SearchSpace, Skeleton
+
+
+class Homogeneous(SearchMethod):
+    """Trains every homogeneous genotype of a space, such as all layers at 2, 3, 4 and 8 bits; keeps the best.
+
+    They share the epochs. With a budget all of them are trained, because all make up the line that a search is held
+    against, and the best one within the limit is kept.
+    """
+
+    def __init__(self, *, name: str) -> None:
+        self.name = name
+
+    def start(
+        self,
+        space: SearchSpace,
+        skeleton: Skeleton,
+        train: Feed,
+        valid: Feed,
+        recipe: Recipe,
+        device: torch.device,
+        ranks: Ranks = ALONE,
+        budget: Budget | None = None,
+    ) -> CandidateTraining:
+        """As `SearchMethod.start`.
+
+        Raises:
+            ValueError: several ranks, a space without homogeneous genotypes, none within the budget, or fewer epochs
+                than genotypes.
+        """
+        self.require_one_device(ranks)
+        genotypes = space.homogeneous()
+        if not genotypes:
+            raise ValueError(
+                f"space {space.name!r} has no homogeneous genotypes, since its choices share no candidate; "
+                "give method=random for a baseline"
+            )
+        if recipe.epochs < len(genotypes):
+            raise ValueError(
+                f"trainer.epochs is {recipe.epochs}, but space {space.name!r} has {len(genotypes)} homogeneous "
+                f"genotypes ({', '.join(genotypes)}) to train; give at least {len(genotypes)}"
+            )
+        if budget is not None and not any(budget.allows(space, genotype) for genotype in genotypes.values()):
+            costs = {name: budget.spent(space, genotype) for name, genotype in genotypes.items()}
+            cheapest = min(costs, key=costs.__getitem__)
+            raise ValueError(
+                f"no homogeneous genotype of space {space.name!r} costs at most {budget.limit:,.0f} "
+                f"{budget.cost.name}: the cheapest, {cheapest!r}, costs {costs[cheapest]:,.0f}; give at least that"
+            )
+        return CandidateTraining(space, skeleton, genotypes, train, valid, recipe, device, budget)
