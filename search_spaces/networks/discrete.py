@@ -1,0 +1,54 @@
+"""Networks after every choice was made."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from nas.channels import Channels, narrow
+from nas.space import DiscreteNetwork
+from nas.supernet import Lent
+from search_spaces.networks.places import Places, SizedLayer, choice_name
+from search_spaces.networks.quantization import Decisions, with_quantizers
+from search_spaces.networks.replace import replace
+
+
+class SizedNetwork(DiscreteNetwork):
+    """A network as a user wrote it, with the widths, bits and operators of a genotype."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.network(x)
+        return logits
+
+    def training_logits(self, x: Tensor) -> tuple[Tensor, ...]:
+        return (self(x),)
+
+
+def decide(
+    network: nn.Module,
+    channels: Channels,
+    places: Places,
+    decisions: Decisions,
+    quantizers: Callable[[SizedLayer, Decisions], tuple[nn.Module | None, nn.Module | None]],
+) -> SizedNetwork:
+    """Makes, in place, all choices in a network of plain layers whose operators are still mixed.
+
+    `quantizers` gives those of a layer's input and of its weight, None for what stays float.
+    """
+    for layer in places.layers:
+        path = layer.layer.path
+        replace(network, path, with_quantizers(network.get_submodule(path), *quantizers(layer, decisions)))
+    kept = {}
+    for group in channels.groups:
+        if group.name in places.widths:
+            share = float(decisions[choice_name(places.widths[group.name], "width")])
+            kept[group.name] = torch.arange(round(share * group.size))
+    narrow(network, channels, kept)
+    for path, module in [*network.named_modules()]:
+        if isinstance(module, Lent):
+            replace(network, path, module.mixed.select(decisions[module.choice]))
+    return SizedNetwork(network)

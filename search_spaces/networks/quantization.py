@@ -1,0 +1,82 @@
+"""The quantizers of a network's layers."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from torch import nn
+
+from nas.architecture import Candidate
+from nas.supernet import FLOAT_BITS, LSQ, NICE, Lent, MixedBits, QuantizedConv2d, QuantizedLayer, QuantizedLinear, Quantizer
+from search_spaces.networks.places import SizedLayer, choice_name
+
+Decisions = Mapping[str, Candidate]
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """Makes the quantizers of a layer: `weight` and `input` make one from its bits."""
+
+    weight: Callable[[int], Quantizer]
+    input: Callable[[int], Quantizer]
+
+    def mixed(self, layer: SizedLayer) -> tuple[list[nn.Module], list[nn.Module]]:
+        """Those of the input and of the weight in a supernet; none for what is float and no choice."""
+        return (
+            _mixed(self.input, layer.input_bits, choice_name(layer.place, "input_bits")),
+            _mixed(self.weight, layer.weight_bits, choice_name(layer.place, "weight_bits")),
+        )
+
+    def fresh(self, layer: SizedLayer, decisions: Decisions) -> tuple[nn.Module | None, nn.Module | None]:
+        """Those of the input and of the weight in a network with these decisions; None for what is float."""
+        bits = bits_of(layer, decisions)
+        made = [None if b == FLOAT_BITS else make(b) for b, make in zip(bits, (self.input, self.weight), strict=True)]
+        return made[0], made[1]
+
+
+QUANTIZERS: Mapping[str, Quantization] = {
+    "lsq": Quantization(partial(LSQ, operand="weight"), partial(LSQ, operand="input")),
+    "nice": Quantization(partial(NICE, operand="weight"), partial(NICE, operand="input")),
+}
+
+
+def quantization(name: str) -> Quantization:
+    """The quantizers of a name; a ValueError that lists the names for another one."""
+    if name not in QUANTIZERS:
+        raise ValueError(f"space.quantizer is {name!r}; give {' or '.join(QUANTIZERS)}")
+    return QUANTIZERS[name]
+
+
+def bits_of(layer: SizedLayer, decisions: Decisions) -> tuple[int, int]:
+    """(input bits, weight bits) of a layer in a network with these decisions."""
+    chosen = (
+        decisions.get(choice_name(layer.place, kind), candidates[0])
+        for kind, candidates in (("input_bits", layer.input_bits), ("weight_bits", layer.weight_bits))
+    )
+    input_bits, weight_bits = (int(bits) for bits in chosen)
+    return input_bits, weight_bits
+
+
+def with_quantizers(layer: nn.Module, on_input: nn.Module | None, on_weight: nn.Module | None) -> nn.Module:
+    """The layer with modules before its operands, or as it is without any."""
+    if on_input is None and on_weight is None:
+        return layer
+    kind = QuantizedConv2d if isinstance(layer, nn.Conv2d) else QuantizedLinear
+    return kind.of(layer, on_input=on_input, on_weight=on_weight)  # type: ignore[arg-type]
+
+
+def selected(chain: nn.Module, bits: int) -> nn.Module | None:
+    """The quantizer of so many bits among the modules before an operand of a supernet's layer; None if it is float."""
+    for module in chain.modules():
+        if isinstance(module, MixedBits):
+            found = module.select(bits)
+            return found if isinstance(found, Quantizer) else None
+        if isinstance(module, Quantizer):
+            return module
+    return None
+
+
+def _mixed(make: Callable[[int], Quantizer], bits: tuple[int, ...], choice: str) -> list[nn.Module]:
+    if len(bits) > 1:
+        return [Lent(MixedBits(bits, make), choice)]
+    return [] if bits == (FLOAT_BITS,) else [make(bits[0])]

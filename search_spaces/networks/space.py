@@ -1,0 +1,200 @@
+"""The space of the sizes of a network: channel widths, bit widths and operators."""
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from typing import Any, cast
+
+import torch
+from torch import nn
+
+from nas.architecture import Bar, BarChart, Candidate, Choice, ChoiceTables, Edge, Genotype, Graph, Mixture, selection
+from nas.channels import Channels, trace
+from nas.costs import CostModel, LayerShape
+from nas.space import DiscreteNetwork, SearchSpace, Skeleton, best_candidate
+from search_spaces.networks.alternatives import with_alternatives
+from search_spaces.networks.backbones import Backbone, backbone_of
+from search_spaces.networks.costs import NetworkCosts
+from search_spaces.networks.discrete import decide
+from search_spaces.networks.homogeneous import homogeneous
+from search_spaces.networks.places import Places, Sizes, find_places
+from search_spaces.networks.pretrained import load_pretrained
+from search_spaces.networks.quantization import quantization
+from search_spaces.networks.supernet import SizedSupernet
+
+NORMALIZATIONS = ("shared", "switchable")
+
+
+class NetworkSpace(SearchSpace):
+    """Widths of channel groups, bits of layers, and operators, chosen in any network.
+
+    The network is a `backbone` of this package, by name and with `backbone_arguments`, or what `network` makes, a class
+    or function of the user; both are given `num_classes` and `in_channels` where they have arguments of these names. It
+    runs once on an image to find which channels belong together (`nas.channels`).
+
+    `widths`, `weight_bits`, `input_bits` and `operators` are the candidates; `first_bits` and `last_bits` are what the
+    first and the last layer have instead of a choice (`Sizes`). With `quantizer` lsq step sizes are learned, nice is
+    uniform with noise. With `normalization` switchable every width of a group has a scale and a shift of its own, with
+    shared one for all; both take batch statistics in the supernet. `init_from` is a checkpoint whose weights the
+    supernet starts from. `input_shape` is the image on which the choices are listed; a search takes that of its data.
+
+    Raises:
+        ValueError: candidates out of their bounds, nothing to choose, or a part of the network that cannot be searched.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        backbone: str | None = None,
+        network: Backbone | None = None,
+        backbone_arguments: Mapping[str, Any] | None = None,
+        widths: Sequence[float] = (1.0,),
+        weight_bits: Sequence[int] = (32,),
+        input_bits: Sequence[int] = (32,),
+        first_bits: int | None = None,
+        last_bits: int | None = None,
+        operators: Sequence[str] = (),
+        quantizer: str = "lsq",
+        normalization: str = "shared",
+        keep_unsearchable: bool = False,
+        init_from: str | None = None,
+        input_shape: Sequence[int] = (3, 32, 32),
+    ) -> None:
+        candidates = (tuple(each) for each in (widths, weight_bits, input_bits, operators))
+        self.name = name
+        self.sizes = Sizes(*candidates, first_bits, last_bits, keep_unsearchable)
+        if normalization not in NORMALIZATIONS:
+            raise ValueError(f"space.normalization is {normalization!r}; give {' or '.join(NORMALIZATIONS)}")
+        self.switchable = normalization == "switchable"
+        self.quantization = quantization(quantizer)
+        self.init_from = init_from
+        self._make = backbone_of(backbone, network, backbone_arguments or {})
+        self._settings = {
+            "backbone": backbone,
+            "backbone_arguments": dict(backbone_arguments or {}),
+            "widths": list(widths),
+            "weight_bits": list(weight_bits),
+            "input_bits": list(input_bits),
+            "first_bits": first_bits,
+            "last_bits": last_bits,
+            "operators": list(operators),
+            "quantizer": quantizer,
+            "keep_unsearchable": keep_unsearchable,
+        }
+        self._traced: dict[Skeleton, tuple[Channels, Places]] = {}
+        channels, height, width = input_shape
+        listed = Skeleton(in_channels=channels, image_size=(height, width))
+        self._choices = self._places(listed)[1].choices
+        self._layout = ChoiceTables(self._choices)
+
+    @property
+    def choices(self) -> Sequence[Choice]:
+        return self._choices
+
+    def supernet(self, skeleton: Skeleton) -> nn.Module:
+        network = self._network(skeleton)
+        if self.init_from is not None:
+            load_pretrained(network, self.init_from)
+        return SizedSupernet(
+            network, *self._places(skeleton), self.sizes.widths, self.quantization, switchable=self.switchable
+        )
+
+    def compiled_parts(self, supernet: nn.Module) -> Sequence[nn.Module]:
+        return (supernet,)
+
+    def genotype(self, decisions: Mapping[str, Candidate]) -> Genotype:
+        return Genotype(self.name, self._settings, decisions)
+
+    def derive(self, mixture: Mixture) -> Genotype:
+        return self.genotype({choice.name: best_candidate(choice, mixture[choice.name])[0] for choice in self.choices})
+
+    def selection(self, genotype: Genotype) -> Mixture:
+        return selection(self._layout, {name: (chosen,) for name, chosen in self._decisions(genotype).items()})
+
+    def sample(self, generator: torch.Generator) -> Genotype:
+        draws = {c.name: int(torch.randint(len(c.candidates), (), generator=generator)) for c in self.choices}
+        return self.genotype({choice.name: choice.candidates[draws[choice.name]] for choice in self.choices})
+
+    def homogeneous(self) -> Mapping[str, Genotype]:
+        return {name: self.genotype(decisions) for name, decisions in homogeneous(self.choices).items()}
+
+    def network(self, genotype: Genotype, skeleton: Skeleton) -> DiscreteNetwork:
+        decisions = self._decisions(genotype)
+        return decide(self._network(skeleton), *self._places(skeleton), decisions, self.quantization.fresh)
+
+    def inherited(self, supernet: nn.Module, genotype: Genotype) -> DiscreteNetwork:
+        decisions = self._decisions(genotype)
+        cut = cast(SizedSupernet, copy.deepcopy(supernet))
+        quantizers = cut.make_plain(decisions)
+        return decide(cut.network, cut.channels, cut.places, decisions, quantizers)
+
+    def cost(
+        self, kind: str, skeleton: Skeleton, seconds: Callable[[LayerShape], float] | None = None
+    ) -> CostModel:
+        with torch.device("meta"), torch.random.fork_rng(devices=[]):
+            network = self._network(skeleton)
+        return NetworkCosts(network, *self._places(skeleton), self.sizes.widths).model(kind, seconds)
+
+    def graphs(self, genotype: Genotype) -> tuple[Graph, ...]:
+        decisions = self._decisions(genotype)
+        places = list(dict.fromkeys(name.rpartition("/")[0] for name in decisions))
+        chain = ("image", *places, "logits")
+        words = {place: _words(place, decisions) for place in places}
+        edges = [Edge(source, target, words.get(target, "")) for source, target in pairwise(chain)]
+        return (Graph(self.name, ("image",), tuple(places), "logits", tuple(edges)),)
+
+    def charts(self, genotype: Genotype) -> tuple[BarChart, ...]:
+        decisions = self._decisions(genotype)
+        titles = {"width": "share of the channels", "weight_bits": "bits of the weight", "input_bits": "bits of the input"}
+        charts = []
+        for kind, title in titles.items():
+            choices = [choice for choice in self.choices if choice.kind == kind]
+            bars = [
+                Bar(c.name.rpartition("/")[0], float(decisions[c.name]), max(float(x) for x in c.candidates))
+                for c in choices
+            ]
+            charts += [BarChart(title, tuple(bars))] if bars else []
+        return tuple(charts)
+
+    def statistics(self, genotype: Genotype) -> Mapping[str, float]:
+        decisions = self._decisions(genotype)
+        means: dict[str, list[float]] = {}
+        for name, chosen in decisions.items():
+            if not isinstance(chosen, str):
+                means.setdefault(f"mean/{name.rpartition('/')[2]}", []).append(float(chosen))
+        return {name: sum(values) / len(values) for name, values in means.items()}
+
+    def _network(self, skeleton: Skeleton) -> nn.Module:
+        """The network that is searched, with its weights drawn, and mixed operators where they are to be chosen."""
+        network = self._make(num_classes=skeleton.num_classes, in_channels=skeleton.in_channels)
+        return with_alternatives(network, self.sizes.operators) if self.sizes.operators else network
+
+    def _places(self, skeleton: Skeleton) -> tuple[Channels, Places]:
+        """What is known of the network of a skeleton, whose choices are those of any other."""
+        if skeleton not in self._traced:
+            with torch.device("meta"), torch.random.fork_rng(devices=[]):
+                network = self._network(skeleton)
+            channels = trace(network, skeleton.image_shape)
+            self._traced[skeleton] = channels, find_places(network, channels, self.sizes)
+        return self._traced[skeleton]
+
+    def _decisions(self, genotype: Genotype) -> Mapping[str, Candidate]:
+        """The decisions of a genotype of this space; a ValueError for another one."""
+        if genotype.decisions.keys() != set(self._layout.choices):
+            raise ValueError(
+                f"the genotype decides {', '.join(genotype.decisions)}, but space {self.name!r} has the choices "
+                f"{', '.join(self._layout.choices)}; use the space that it was derived from"
+            )
+        for name, chosen in genotype.decisions.items():
+            self._layout.choices[name].index(chosen)
+        return genotype.decisions
+
+
+def _words(place: str, decisions: Mapping[str, Candidate]) -> str:
+    """What was chosen at a place, in a few words."""
+    chosen = {name.rpartition("/")[2]: value for name, value in decisions.items() if name.rpartition("/")[0] == place}
+    words = [str(chosen["op"])] if "op" in chosen else []
+    words += [f"width {chosen['width']}"] if "width" in chosen else []
+    bits = [f"{letter}{chosen[kind]}" for letter, kind in (("w", "weight_bits"), ("a", "input_bits")) if kind in chosen]
+    return " ".join([*words, *bits])

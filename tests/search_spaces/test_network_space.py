@@ -1,0 +1,265 @@
+"""Spaces of the sizes of networks: contracts, costs and what is searched."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.testing import assert_close
+
+from nas.architecture import Mixture
+from nas.costs import count
+from nas.space import SearchSpace, Skeleton
+from search_spaces.networks import CifarResNet, NetworkSpace
+from tests.contracts import EXACT, SpaceContract, draws, random_images
+
+SMALL: dict[str, Any] = {"backbone": "resnet20", "backbone_arguments": {"depth": 8, "channels": 8}}
+WIDTHS = {"widths": (0.25, 0.5, 1.0)}
+BITS = {"weight_bits": (2, 4, 32), "input_bits": (2, 8), "first_bits": 8, "last_bits": 8}
+JOINT = {**WIDTHS, **BITS, "operators": ("conv_3x3", "sep_conv_3x3", "conv_1x1")}
+
+
+class Concatenating(nn.Module):
+    """Dense connections, a depthwise convolution, a flattened image and a layer that is called twice."""
+
+    def __init__(self, num_classes: int, in_channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(in_channels, 4, 3, padding=1)
+        self.second = nn.Conv2d(4, 8, 3, 2, padding=1)
+        self.norm = nn.BatchNorm2d(12)
+        self.depthwise = nn.Conv2d(12, 12, 3, padding=1, groups=12)
+        self.twice = nn.Conv2d(12, 12, 1, bias=False)
+        self.scale = nn.Parameter(torch.ones(12, 1, 1))
+        self.last = nn.Linear(12 * 16, num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.hardswish(self.first(x))
+        x = self.norm(torch.cat([F.avg_pool2d(x, 2), self.second(x)], dim=1))
+        x = self.twice(torch.sigmoid(self.twice(self.depthwise(x)))) * self.scale
+        return self.last(torch.flatten(F.adaptive_avg_pool2d(x, 4), 1))
+
+
+SPACES: dict[str, Callable[[], NetworkSpace]] = {
+    "widths": lambda: NetworkSpace(name="widths", **SMALL, **WIDTHS),
+    "switchable": lambda: NetworkSpace(name="switchable", **SMALL, **WIDTHS, normalization="switchable"),
+    "bits": lambda: NetworkSpace(name="bits", **SMALL, **BITS),
+    "joint": lambda: NetworkSpace(name="joint", **SMALL, **JOINT),
+    "mine": lambda: NetworkSpace(name="mine", network=Concatenating, widths=(0.25, 0.5, 1.0), input_bits=(3, 32)),
+}
+
+
+@pytest.fixture(params=list(SPACES))
+def space(request: pytest.FixtureRequest) -> NetworkSpace:
+    return SPACES[request.param]()
+
+
+class TestSpaceContract(SpaceContract):
+    """All that every space promises; the image is small, so that flattened features fit."""
+
+    @pytest.fixture
+    def skeleton(self) -> Skeleton:
+        return Skeleton(image_size=(8, 8), num_classes=5)
+
+    @pytest.fixture(params=list(SPACES))
+    def space(self, request: pytest.FixtureRequest) -> SearchSpace:
+        return SPACES[request.param]()
+
+
+KINDS = ("params", "macs", "bops", "memory")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_cost_of_a_genotype_is_that_of_its_network(space: NetworkSpace, kind: str) -> None:
+    skeleton = Skeleton(image_size=(8, 8), in_channels=1, num_classes=5)
+    model = space.cost(kind, skeleton)
+    for genotype in draws(space, 3):
+        network = space.network(genotype, skeleton)
+        found = count(network, skeleton.image_shape)
+        counted = {"params": found.params, "macs": found.macs, "bops": found.bops, "memory": found.memory_bytes}[kind]
+        steps = sum(p.numel() for name, p in network.named_parameters() if name.endswith(".step"))
+        exact = model.exact(genotype.decisions) + {"params": steps, "memory": 4 * steps}.get(kind, 0)
+        assert exact == counted
+        expected = model.expected(space.selection(genotype))
+        assert_close(expected, torch.tensor(model.exact(genotype.decisions), dtype=torch.float64), rtol=1e-12, atol=0)
+
+
+def uniform(space: NetworkSpace) -> Mixture:
+    return Mixture(space._layout, {t: torch.full(space._layout.shape(t), 1 / space._layout.shape(t)[1]) for t in space._layout.rows})
+
+
+def test_every_network_of_random_search_trains(space: NetworkSpace) -> None:
+    """A forward and a backward pass of the discrete form, with a gradient for every weight."""
+    skeleton = Skeleton(image_size=(8, 8), num_classes=5)
+    torch.manual_seed(0)
+    network = space.network(draws(space, 1)[0], skeleton).double()
+    images = random_images(4, 3, 8, 8)
+    F.cross_entropy(network(images), torch.arange(4)).backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+    assert network.eval()(images).isfinite().all()
+
+
+def test_the_widest_float_network_is_the_network_itself() -> None:
+    space = NetworkSpace(name="widths", **SMALL, **WIDTHS)
+    skeleton = Skeleton(image_size=(8, 8))
+    torch.manual_seed(0)
+    plain = CifarResNet(depth=8, channels=8)
+    torch.manual_seed(0)
+    network = space.network(space.homogeneous()["width 1.0"], skeleton)
+    assert_close(dict(network.network.state_dict()), dict(plain.state_dict()), rtol=0, atol=0)
+    images = random_images(2, 3, 8, 8).float()
+    assert torch.equal(network(images), plain(images))
+
+
+def test_a_narrow_network_has_the_layers_of_a_narrow_network() -> None:
+    """All widths at one half: the very modules of a residual network with half of the channels."""
+    space = NetworkSpace(name="widths", **SMALL, **WIDTHS)
+    narrow = space.network(space.homogeneous()["width 0.5"], Skeleton(image_size=(8, 8))).network
+    wanted = CifarResNet(depth=8, channels=4)
+    assert [str(module) for module in narrow.modules()] == [str(module) for module in wanted.modules()]
+    assert {k: v.shape for k, v in narrow.state_dict().items()} == {k: v.shape for k, v in wanted.state_dict().items()}
+
+
+def test_the_choices_are_these() -> None:
+    space = NetworkSpace(name="joint", **SMALL, **JOINT)
+    kinds = ["op", "width", "weight_bits", "input_bits"]
+    found = {kind: [choice.name for choice in space.choices if choice.kind == kind] for kind in kinds}
+    blocks = [f"stages/{stage}/0/conv{number}" for stage in range(3) for number in (1, 2)]
+    shortcuts = [f"stages/{stage}/0/shortcut/0" for stage in (1, 2)]
+    assert found["op"] == [f"{place}/op" for place in blocks]
+    # one width for the stem and the block that is added to it, one inside each block, one for each later stage
+    inside = [f"stages/{stage}/0/conv1/width" for stage in range(3)]
+    assert set(found["width"]) == {"conv/width", *inside, "stages/1/0/conv2/width", "stages/2/0/conv2/width"}
+    assert set(found["weight_bits"]) == {f"{place}/weight_bits" for place in [*blocks, *shortcuts]}
+    assert set(found["input_bits"]) == {f"{place}/input_bits" for place in [*blocks, *shortcuts]}
+
+
+def test_homogeneous_networks_choose_the_same_everywhere() -> None:
+    bits = NetworkSpace(name="bits", **SMALL, weight_bits=(2, 4, 32), input_bits=(2, 4))
+    assert list(bits.homogeneous()) == ["2 bits", "4 bits"]
+    assert set(bits.homogeneous()["4 bits"].decisions.values()) == {4}
+    joint = NetworkSpace(name="joint", **SMALL, **{**JOINT, "input_bits": (2, 4)})
+    assert len(joint.homogeneous()) == 3 * 3 * 2
+    assert "sep_conv_3x3, width 0.5, 2 bits" in joint.homogeneous()
+
+
+def test_the_random_state_stays_when_choices_are_listed() -> None:
+    before = torch.get_rng_state()
+    space = SPACES["joint"]()
+    space.cost("macs", Skeleton())
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"widths": ()}, "^space.widths is empty: give at least one candidate$"),
+        ({"weight_bits": ()}, "^space.weight_bits is empty: give at least one candidate$"),
+        ({"widths": (0.5, 0.5, 1.0)}, "^space.widths names a candidate twice"),
+        ({"widths": (0.5, 1.5)}, "^space.widths holds 1.5; a width is a share of the channels, above 0 and up to 1$"),
+        ({"widths": (0.3, 1.0)}, "0.3.*2.4 of its 8 channels.*whole numbers"),
+        ({"widths": (0.5,)}, r"^space.widths is \[0.5\]: one width is no choice; give several, or \[1.0\]$"),
+        ({"weight_bits": (0, 4)}, "^space.weight_bits holds 0; bits are whole numbers from 1 to 32, 32 is float$"),
+        ({"input_bits": (4, 33)}, "^space.input_bits holds 33; bits are whole numbers from 1 to 32, 32 is float$"),
+        ({"input_bits": (4, 2.5)}, "^space.input_bits holds 2.5; bits are whole numbers"),
+        ({"first_bits": 64, **WIDTHS}, "^space.first_bits holds 64; bits are whole numbers"),
+        ({}, "^nothing in this network is a choice: give two or more space.widths, bits or operators$"),
+        ({"operators": ("conv_3x3", "pool")}, "^space.operators holds 'pool'; a convolution may become one of conv_1x1"),
+        ({"quantizer": "dorefa", **WIDTHS}, "^space.quantizer is 'dorefa'; give lsq or nice$"),
+        ({"normalization": "group", **WIDTHS}, "^space.normalization is 'group'; give shared or switchable$"),
+        ({"init_from": "nowhere.pt", **WIDTHS}, "^space.init_from nowhere.pt is no file"),
+    ],
+)
+def test_mistakes_are_one_line(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message) as caught:
+        NetworkSpace(name="wrong", **SMALL, **settings).supernet(Skeleton())
+    assert "\n" not in str(caught.value)
+
+
+class Grouped(nn.Module):
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 8, 3)
+        self.grouped = nn.Conv2d(8, 8, 3, groups=2)
+        self.free = nn.Conv2d(8, 8, 1)
+        self.last = nn.Linear(8, num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.free(self.grouped(self.first(x))).mean(dim=(2, 3)))
+
+
+class Shifted(nn.Conv2d):
+    """A convolution of a user's own kind."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) + 1
+
+
+class Odd(nn.Module):
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.first = Shifted(3, 8, 3)
+        self.last = nn.Linear(8, num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.first(x).mean(dim=(2, 3)))
+
+
+def test_what_cannot_be_searched_is_named_or_stays() -> None:
+    with pytest.raises(ValueError, match="^the 8 channels of 'first' cannot be searched: .*grouped.*keep_unsearchable"):
+        NetworkSpace(name="grouped", network=Grouped, widths=(0.5, 1.0))
+    kept = NetworkSpace(name="grouped", network=Grouped, widths=(0.5, 1.0), keep_unsearchable=True)
+    assert [choice.name for choice in kept.choices] == ["free/width"]
+    with pytest.raises(ValueError, match="^the bits of layer 'first' cannot be searched: it is a Shifted, not a plain"):
+        NetworkSpace(name="odd", network=Odd, weight_bits=(2, 4))
+    kept = NetworkSpace(name="odd", network=Odd, weight_bits=(2, 4), keep_unsearchable=True)
+    assert [choice.name for choice in kept.choices] == ["last/weight_bits"]
+
+
+def test_a_genotype_of_another_space() -> None:
+    widths, bits = SPACES["widths"](), SPACES["bits"]()
+    with pytest.raises(ValueError, match="^the genotype decides conv/width, .*, but space 'bits' has the choices"):
+        bits.network(draws(widths, 1)[0], Skeleton())
+
+
+def test_pretrained_weights_are_the_start(tmp_path: Any) -> None:
+    plain = CifarResNet(depth=8, channels=8)
+    torch.save(plain.state_dict(), tmp_path / "plain.pt")
+    space = NetworkSpace(name="widths", **SMALL, **WIDTHS, init_from=str(tmp_path / "plain.pt"))
+    skeleton = Skeleton(image_size=(8, 8))
+    supernet = space.supernet(skeleton)
+    network = space.inherited(supernet, space.homogeneous()["width 1.0"])
+    assert_close(dict(network.network.state_dict()), dict(plain.state_dict()), rtol=0, atol=0)
+    other = NetworkSpace(name="w", backbone="resnet20", backbone_arguments={"depth": 14, "channels": 8}, **WIDTHS,
+                         init_from=str(tmp_path / "plain.pt"))
+    with pytest.raises(ValueError, match=r"does not fit the network: stages.0.1.conv1.weight is missing, and \d+ more"):
+        other.supernet(skeleton)
+    (tmp_path / "text.pt").write_text("no weights")
+    with pytest.raises(ValueError, match=r"text.pt cannot be read as weights: "):
+        NetworkSpace(name="w", **SMALL, **WIDTHS, init_from=str(tmp_path / "text.pt")).supernet(skeleton)
+
+
+def test_the_golden_macs_of_the_homogeneous_line() -> None:
+    """Zur et al., 2019: MACs of the convolutions of ResNet-20 at some of the widths of their calibration."""
+    space = NetworkSpace(name="line", backbone="resnet20", widths=(0.25, 0.3125, 0.5, 0.75, 1.0))
+    model = space.cost("macs", Skeleton())
+    known = {0.25: 2_633_728, 0.3125: 4_080_640, 0.5: 10_313_728, 0.75: 23_040_000, 1.0: 40_812_544}
+    for width, macs in known.items():
+        classifier = int(64 * width) * 10
+        assert model.exact(space.homogeneous()[f"width {width}"].decisions) == macs + classifier
+    assert math.isclose(model.largest()[0], 40_812_544 + 640)
+    assert math.isclose(model.smallest()[0], 2_633_728 + 160)
+
+
+def test_float_supernets_equal_at_every_dtype_of_the_mixture() -> None:
+    space = SPACES["widths"]()
+    supernet = space.supernet(Skeleton(image_size=(8, 8))).double()
+    images, mixture = random_images(2, 3, 8, 8), uniform(space)
+    doubled = Mixture(space._layout, {name: table.double() for name, table in mixture.tables.items()})
+    with torch.no_grad():
+        assert_close(supernet(images, mixture), supernet(images, doubled), rtol=1e-6, atol=1e-6)
+        assert_close(supernet(images, doubled), supernet(images, doubled), **EXACT)
