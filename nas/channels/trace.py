@@ -1,0 +1,119 @@
+"""What a network computes, found by one run."""
+
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
+
+from nas.channels.groups import grouped
+from nas.channels.labels import Kind, Labels
+from nas.channels.layer import Channels
+from nas.channels.rehearsal import rehearsed
+from nas.channels.run import Run, named_tensors
+
+
+def trace(network: nn.Module, image_shape: tuple[int, int, int]) -> Channels:
+    """The layers of a network in evaluation mode and the channels between them, at one image of shape (C, H, W).
+
+    A copy of the network runs, on the meta device, where nothing is computed. A network that asks for numbers, as by
+    `item()`, can't run there; its copy runs on the CPU. The network itself, its mode, its buffers and the random state
+    stay as they are.
+
+    Channels are followed through every operation of PyTorch that runs, whatever the Python code is. A group is fixed,
+    with the reason, where its channels can't be removed: the image, what the network returns, what an operation reads
+    that mixes channels or is not known. A second run, narrowed, fixes groups whose sizes are written down in the code.
+    Neither run sees a size that the code turns into a number, as in `x / x.shape[1]`.
+
+    Raises:
+        ValueError: an image that the network can't take, with the first line of its error.
+    """
+    devices = ["meta"] if any(tensor.is_meta for _, tensor in named_tensors(network)) else ["meta", "cpu"]
+    for device in devices:
+        try:
+            channels = _followed(network, image_shape, device)
+        except ValueError:
+            if device == devices[-1]:
+                raise
+        else:
+            break
+    return rehearsed(channels, lambda change: _followed(network, image_shape, device, change))
+
+
+def _followed(
+    network: nn.Module,
+    image_shape: tuple[int, int, int],
+    device: str,
+    change: Callable[[nn.Module], None] | None = None,
+) -> Channels:
+    """The channels of one run of a copy on a device, after a change of the copy."""
+    copied = _copied(network, device).eval()
+    if change:
+        change(copied)
+    image = torch.zeros(1, *image_shape, device=device)
+    run = Run(copied)
+    elements = run.unions.fresh(image_shape[0])
+    run.unions.fix(elements, "it is the image")
+    run.note(image, Labels((None, elements, None, None), Kind.ACTIVATION))
+    with _undisturbed(device):
+        try:
+            with run:
+                returned = copied(image)
+        except Exception as error:
+            if run.broken is error:
+                raise
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            raise ValueError(f"the network cannot take an image of shape {list(image_shape)}: {reason}") from error
+    for tensor in _tensors_in(returned, set()):
+        for line in run.labels(tensor).lines:
+            if line is not None:
+                run.unions.fix(line, "the network returns it")
+    return grouped(run, elements)
+
+
+def _copied(network: nn.Module, device: str) -> nn.Module:
+    """A copy on a device. Tied parameters stay tied; only the tensors that modules hold are copied to it, once each."""
+    memo: dict[int, Any] = {}
+    for module in network.modules():
+        for value in (*module.parameters(recurse=False), *module.buffers(recurse=False), *vars(module).values()):
+            if isinstance(value, nn.Parameter):
+                copied = value.detach().to(device, copy=True)
+                memo.setdefault(id(value), nn.Parameter(copied, requires_grad=value.requires_grad))
+            elif isinstance(value, Tensor):
+                memo.setdefault(id(value), value.detach().to(device, copy=True))
+    return copy.deepcopy(network, memo)
+
+
+@contextmanager
+def _undisturbed(device: str) -> Iterator[None]:
+    """A block without gradients whose new tensors are on a device, and which leaves the random state as it was.
+
+    The fused path of transformers, which hides their layers, is off in it.
+    """
+    fast = torch.backends.mha.get_fastpath_enabled()
+    with ExitStack() as stack:
+        for context in (
+            torch.random.fork_rng(devices=[]),
+            torch.inference_mode(False),
+            torch.no_grad(),
+            torch.device(device),
+        ):
+            stack.enter_context(context)
+        torch.backends.mha.set_fastpath_enabled(False)
+        try:
+            yield
+        finally:
+            torch.backends.mha.set_fastpath_enabled(fast)
+
+
+def _tensors_in(value: Any, seen: set[int]) -> Iterator[Tensor]:
+    """All tensors in nested containers, and in the attributes of objects."""
+    for leaf in tree_leaves(value):
+        if isinstance(leaf, Tensor):
+            yield leaf
+        elif id(leaf) not in seen and isinstance(attributes := getattr(leaf, "__dict__", None), dict):
+            seen.add(id(leaf))
+            yield from _tensors_in(dict(attributes), seen)
