@@ -19,7 +19,7 @@ def started(bits: int, operand: Operand, x: Tensor) -> NICE:
 
 @pytest.mark.parametrize(("bits", "recorded"), [(2, 0.772), (3, 0.110), (4, 0.0203)])
 def test_the_error_on_gaussian_weights_is_the_recorded_one(bits: int, recorded: float) -> None:
-    """On standard normal quantiles, so that nothing is random; the recorded figures are of a sample, 1.3 % apart."""
+    """On standard normal quantiles, so that nothing is random; the recorded figures are up to 1.3 % away."""
     grid = (torch.arange(1_000_000, dtype=torch.float64) + 0.5) / 1_000_000
     w = torch.special.ndtri(grid)
     error = (started(bits, "weight", w)(w) - w).square().mean() / w.var()
