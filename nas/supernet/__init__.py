@@ -22,7 +22,7 @@ from nas.supernet.mixed_width import FirstChannels, MixedWidth, widths_of
 from nas.supernet.nice import NICE
 from nas.supernet.partial_channels import PartialChannels
 from nas.supernet.quantized_layers import QuantizedConv2d, QuantizedLayer, QuantizedLinear
-from nas.supernet.quantizer import FLOAT_BITS, Operand, Quantizer
+from nas.supernet.quantizer import FLOAT_BITS, Operand, Quantizer, quantizers_in
 from nas.supernet.recompute import recomputed
 from nas.supernet.switchable_batch_norm import SwitchableBatchNorm
 from nas.supernet.synchronized import SynchronizedBatchNorm
@@ -63,6 +63,7 @@ __all__ = [
     "depthwise_conv2d",
     "edge_by_edge",
     "image",
+    "quantizers_in",
     "recomputed",
     "rows",
     "weighted_sum",

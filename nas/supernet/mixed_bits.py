@@ -20,7 +20,7 @@ def bit_widths(bits: Sequence[int], where: str) -> tuple[int, ...]:
     if not bits:
         raise ValueError(f"{where} has no bit widths: give at least one from 1 to {FLOAT_BITS}, such as 4")
     for width in bits:
-        if isinstance(width, bool) or width not in range(1, FLOAT_BITS + 1):
+        if type(width) is not int or not 1 <= width <= FLOAT_BITS:
             raise ValueError(f"a bit width of {where} is {width!r}: give whole numbers from 1 to {FLOAT_BITS} (float)")
     if len(set(bits)) != len(bits):
         raise ValueError(f"the bit widths of {where} are {tuple(bits)}: give each once")

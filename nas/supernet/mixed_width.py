@@ -20,7 +20,7 @@ def widths_of(ratios: Sequence[float], size: int, where: str) -> dict[float, int
     if not ratios:
         raise ValueError(f"{where} has no channel ratios: give at least one in (0, 1], such as 0.5")
     for ratio in ratios:
-        if not 0 < ratio <= 1:
+        if not isinstance(ratio, int | float) or not 0 < ratio <= 1:
             raise ValueError(f"a channel ratio of {where} is {ratio!r}: give numbers above 0 and at most 1")
         width = round(ratio * size)
         if not math.isclose(width, ratio * size, rel_tol=1e-9):

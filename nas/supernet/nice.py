@@ -36,16 +36,19 @@ class NICE(Quantizer):
 
     def __init__(self, bits: int, operand: Operand) -> None:
         super().__init__(bits, operand)
-        if operand == "weight":
-            self._require_levels()
-        elif bits == 1:
-            self.bounds.copy_(self.bounds.new_tensor(self.integers(signed=False)))
         self.register_buffer("mean", torch.tensor(torch.nan if operand == "weight" else 0.0))
         self.register_buffer("deviation", torch.tensor(1.0))
 
     def integers(self, *, signed: bool) -> tuple[int, int]:
-        high = 2 ** (self.bits - 1) - 1 if signed else 2**self.bits - 1
-        return (-high, high) if signed else (0, high)
+        if not signed:
+            return 0, 2**self.bits - 1
+        if self.bits == 1:
+            raise ValueError(
+                f"NICE has one level, 0, at 1 bit for the numbers of both signs of this {self.operand}: "
+                "give 2 bits or more, or use LSQ"
+            )
+        high = 2 ** (self.bits - 1) - 1
+        return -high, high
 
     def forward(self, x: Tensor) -> Tensor:
         v = wide(x)
@@ -68,17 +71,8 @@ class NICE(Quantizer):
     @torch.no_grad()
     def start(self, seen: Tally) -> None:
         self._set_signed(seen)
-        if self.signed:
-            self._require_levels()
         self.mean.copy_(seen.mean)
         self.deviation.copy_(seen.deviation)
-
-    def _require_levels(self) -> None:
-        if self.bits == 1:
-            raise ValueError(
-                f"NICE has one level, 0, at 1 bit for the numbers of both signs of this {self.operand}: "
-                "give 2 bits or more, or use LSQ"
-            )
 
     @torch.no_grad()
     def _move(self, x: Tensor) -> None:

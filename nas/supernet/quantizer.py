@@ -23,8 +23,8 @@ class Quantizer(nn.Module, ABC):
     """Rounds a tensor to `bits` bits: y = step * n, n a whole number from `levels`, in the shape and precision of x.
 
     `operand` says whose numbers they are, a layer's `weight` or its `input`, (N, ...). Weights are signed; inputs are
-    too until `start` has seen none below zero. What `start` sets lives in parameters and buffers, so that a state dict
-    carries it. A quantizer of a weight gives NaN before its start.
+    if `start` has seen a number below zero, and before it unless they have one bit. What `start` sets lives in
+    parameters and buffers, so that a state dict carries it. A quantizer of a weight gives NaN before its start.
 
     Raises:
         ValueError: bits outside 1..31 (32 bits are float: no quantizer), or an unknown operand.
@@ -42,11 +42,11 @@ class Quantizer(nn.Module, ABC):
             raise ValueError(f"a quantizer is one of a 'weight' or of an 'input'; not of {operand!r}")
         self.bits = bits
         self.operand = operand
-        self.register_buffer("bounds", torch.tensor(self.integers(signed=True)))
+        self.register_buffer("bounds", torch.tensor(self.integers(signed=operand == "weight" or bits > 1)))
 
     @abstractmethod
     def integers(self, *, signed: bool) -> tuple[int, int]:
-        """The lowest and the highest whole number of this many bits."""
+        """The lowest and the highest whole number of this many bits; a ValueError if there are none but 0."""
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
@@ -82,8 +82,7 @@ class Quantizer(nn.Module, ABC):
     def _set_signed(self, seen: Tally) -> None:
         """A weight stays signed, whatever its numbers are; an input is if one of them is below zero."""
         if self.operand == "input":
-            signed, unsigned = (self.bounds.new_tensor(self.integers(signed=flag)) for flag in (True, False))
-            self.bounds.copy_(torch.where(seen.lowest.to(self.bounds.device) < 0, signed, unsigned))
+            self.bounds.copy_(torch.tensor(self.integers(signed=bool(seen.lowest < 0))))
 
 
 def quantizers_in(module: nn.Module) -> list[Quantizer]:
