@@ -1,7 +1,11 @@
 """Batch norm that normalizes by the statistics of its batch alone."""
 
+from typing import TypeVar
+
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+Norm = TypeVar("Norm", bound="nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d")
 
 
 class BatchStatistics(nn.BatchNorm2d):
@@ -12,13 +16,27 @@ class BatchStatistics(nn.BatchNorm2d):
     them.
     """
 
+    _kind: type[nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d] = nn.BatchNorm2d
+
     @classmethod
     def of(cls, norm: nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d) -> "BatchStatistics":
         """The same layer with other statistics: it shares the layer's parameters and buffers."""
-        made = cls(norm.num_features, norm.eps, norm.momentum, norm.affine, norm.track_running_stats, device="meta")
-        for name, own in (*norm.named_parameters(), *norm.named_buffers()):
-            setattr(made, name, own)
-        return made.train(norm.training)
+        made = _norm(cls, norm)
+        made._kind = type(norm)
+        return made
+
+    def plain(self) -> nn.Module:
+        """The layer that this one was made of, with the same parameters and buffers."""
+        return _norm(self._kind, self)
 
     def forward(self, input: Tensor) -> Tensor:
         return F.batch_norm(input, None, None, self.weight, self.bias, training=True, eps=self.eps)
+
+
+def _norm(kind: type[Norm], norm: nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d) -> Norm:
+    """A batch norm of this kind with the sizes and the very parameters and buffers of another."""
+    made = kind(norm.num_features, norm.eps, norm.momentum, norm.affine, norm.track_running_stats, device="meta")
+    for name, own in (*norm.named_parameters(), *norm.named_buffers()):
+        setattr(made, name, own)
+    made.train(norm.training)
+    return made

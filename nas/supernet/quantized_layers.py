@@ -1,5 +1,6 @@
 """Convolution and linear layers whose input and weight pass through modules first."""
 
+from abc import ABC, abstractmethod
 from typing import TypeVar
 
 import torch.nn.functional as F
@@ -9,9 +10,11 @@ from nas.supernet.quantizer import FLOAT_BITS, quantizers_in
 from nas.supernet.tally import Tally
 
 Self = TypeVar("Self", bound="QuantizedLayer")
+Convolution = TypeVar("Convolution", bound=nn.Conv2d)
+Linear = TypeVar("Linear", bound=nn.Linear)
 
 
-class QuantizedLayer(nn.Module):
+class QuantizedLayer(nn.Module, ABC):
     """A layer on `on_input(x)` with the weight `on_weight(weight)`: quantizers, mixtures of them, masks or nothing.
 
     In a supernet these modules mix (`Lent`), in a derived network they quantize. Each keeps the shape of its tensor.
@@ -32,22 +35,24 @@ class QuantizedLayer(nn.Module):
         """Bits of the input, 32 if nothing quantizes it; a ValueError where several widths are mixed."""
         return _bits(self.on_input)
 
+    @abstractmethod
+    def plain(self) -> nn.Module:
+        """The layer without the modules before its operands; it shares the parameters."""
+
     def start_weight(self) -> None:
         """Starts every quantizer of the weight from the weight as it is."""
         for quantizer in quantizers_in(self.on_weight):
             quantizer.start(Tally(self.weight))
 
-    def _take_over(self: Self, layer: nn.Module, on_input: nn.Module | None, on_weight: nn.Module | None) -> Self:
-        """The very parameters of a layer of equal sizes; quantizers of the weight that have no step yet are started."""
-        for name, parameter in layer.named_parameters():
-            setattr(self, name, parameter)
+    def _with(self: Self, on_input: nn.Module | None, on_weight: nn.Module | None) -> Self:
+        """Takes its modules; quantizers of the weight that have no step yet are started."""
         self.on_input = nn.Identity() if on_input is None else on_input
         self.on_weight = nn.Identity() if on_weight is None else on_weight
         if not self.weight.is_meta:
             for quantizer in quantizers_in(self.on_weight):
                 if quantizer.step_size().isnan():
                     quantizer.start(Tally(self.weight))
-        return self.train(layer.training)
+        return self
 
 
 class QuantizedConv2d(QuantizedLayer, nn.Conv2d):
@@ -63,19 +68,10 @@ class QuantizedConv2d(QuantizedLayer, nn.Conv2d):
             ValueError: a layer that is not exactly an `nn.Conv2d`: what else it does would be lost.
         """
         _require_exactly(layer, nn.Conv2d)
-        made = cls(
-            layer.in_channels,
-            layer.out_channels,
-            layer.kernel_size,  # type: ignore[arg-type]
-            layer.stride,  # type: ignore[arg-type]
-            layer.padding,  # type: ignore[arg-type]
-            layer.dilation,  # type: ignore[arg-type]
-            layer.groups,
-            layer.bias is not None,
-            layer.padding_mode,
-            device="meta",  # nothing is drawn: the parameters are replaced
-        )
-        return made._take_over(layer, on_input, on_weight)
+        return _convolution(cls, layer)._with(on_input, on_weight)
+
+    def plain(self) -> nn.Conv2d:
+        return _convolution(nn.Conv2d, self)
 
     def forward(self, x: Tensor) -> Tensor:
         return self._conv_forward(self.on_input(x), self.on_weight(self.weight), self.bias)
@@ -94,8 +90,10 @@ class QuantizedLinear(QuantizedLayer, nn.Linear):
             ValueError: a layer that is not exactly an `nn.Linear`: what else it does would be lost.
         """
         _require_exactly(layer, nn.Linear)
-        made = cls(layer.in_features, layer.out_features, layer.bias is not None, device="meta")
-        return made._take_over(layer, on_input, on_weight)
+        return _linear(cls, layer)._with(on_input, on_weight)
+
+    def plain(self) -> nn.Linear:
+        return _linear(nn.Linear, self)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.linear(self.on_input(x), self.on_weight(self.weight), self.bias)
@@ -106,6 +104,31 @@ def _require_exactly(layer: nn.Module, plain: type[nn.Module]) -> None:
         raise ValueError(
             f"only a plain nn.{plain.__name__} can be quantized, not a {type(layer).__name__}; leave it out"
         )
+
+
+def _convolution(kind: type[Convolution], layer: nn.Conv2d) -> Convolution:
+    """A convolution of this kind with the sizes and the very parameters of another."""
+    made = kind(
+        layer.in_channels,
+        layer.out_channels,
+        layer.kernel_size,  # type: ignore[arg-type]
+        layer.stride,  # type: ignore[arg-type]
+        layer.padding,  # type: ignore[arg-type]
+        layer.dilation,  # type: ignore[arg-type]
+        layer.groups,
+        layer.bias is not None,
+        layer.padding_mode,
+        device="meta",  # nothing is drawn: the parameters are replaced
+    )
+    made.weight, made.bias = layer.weight, layer.bias
+    return made.train(layer.training)
+
+
+def _linear(kind: type[Linear], layer: nn.Linear) -> Linear:
+    """A linear layer of this kind with the sizes and the very parameters of another."""
+    made = kind(layer.in_features, layer.out_features, layer.bias is not None, device="meta")
+    made.weight, made.bias = layer.weight, layer.bias
+    return made.train(layer.training)
 
 
 def _bits(module: nn.Module) -> int:

@@ -22,6 +22,7 @@ from nas.costs import (
 )
 from nas.supernet import FLOAT_BITS, widths_of
 from search_spaces.networks.places import Places, choice_name
+from search_spaces.networks.quantization import Quantization
 
 KINDS = ("params", "macs", "bops", "memory", "latency")
 
@@ -38,6 +39,7 @@ class NetworkCosts:
     channels: Channels
     places: Places
     widths: Sequence[float]
+    quantization: Quantization
 
     def model(self, kind: str, seconds: Callable[[LayerShape], float] | None) -> CostModel:
         """The model of one kind of cost; `seconds` gives the latency of a layer."""
@@ -59,9 +61,7 @@ class NetworkCosts:
 
     def _searched(self, layer: Layer) -> SearchedLayer:
         placed = next((each for each in self.places.layers if each.layer.path == layer.path), None)
-        bits = [
-            (FLOAT_BITS,) if placed is None else getattr(placed, kind) for kind in ("weight_bits", "input_bits")
-        ]
+        bits = [(FLOAT_BITS,) if placed is None else getattr(placed, kind) for kind in ("weight_bits", "input_bits")]
         weight_bits, input_bits = (
             _chosen(choice_name(placed.place, kind) if placed else "", candidates)
             for kind, candidates in zip(("weight_bits", "input_bits"), bits, strict=True)
@@ -78,7 +78,7 @@ class NetworkCosts:
             weight_bits,
             input_bits,
             self.places.present(layer.path),
-            Window(**layer.window) if layer.kind == "conv" else None,
+            _window(layer),
             layer.input_shape[1:],
         )
 
@@ -108,11 +108,38 @@ class NetworkCosts:
             channels = self._size(numbers[0]) if numbers else Quantity(1)
             each = parameter.numel() / (len(numbers[0]) if numbers else 1)
             found.append(ChannelParameters(channels, each, self.places.present(name)))
+        return [*found, *self._steps()]
+
+    def _steps(self) -> list[ChannelParameters]:
+        """What quantizers learn: their own parameters, as many as the chosen bits make."""
+        found = []
+        for layer in self.places.layers:
+            for kind, candidates, make in (
+                ("weight_bits", layer.weight_bits, self.quantization.weight),
+                ("input_bits", layer.input_bits, self.quantization.input),
+            ):
+                learned = [0 if bits == FLOAT_BITS else _size(make(bits)) for bits in candidates]
+                number = _chosen(choice_name(layer.place, kind), learned)
+                found.append(ChannelParameters(number, 1, self.places.present(layer.layer.path)))
         return found
+
+
+def _size(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
 
 
 def _chosen(choice: str, candidates: Sequence[int]) -> Quantity:
     return Quantity(0, {choice: tuple(map(float, candidates))}) if len(candidates) > 1 else Quantity(candidates[0])
+
+
+def _window(layer: Layer) -> Window | None:
+    if layer.kind == "linear":
+        return None
+    kernel, stride, padding, dilation = (
+        (sizes[0], sizes[-1])
+        for sizes in (layer.signature[key] for key in ("kernel_size", "stride", "padding", "dilation"))
+    )
+    return Window(kernel, stride, padding, dilation)
 
 
 def _unknown(shape: LayerShape) -> float:

@@ -20,9 +20,8 @@ def homogeneous(choices: Sequence[Choice]) -> dict[str, dict[str, Candidate]]:
         shared = kinds.setdefault(choice.kind, list(choice.candidates))
         kinds[choice.kind] = [candidate for candidate in shared if candidate in choice.candidates]
     levels = [*_operators(kinds), *_widths(kinds), *_bits(kinds)]
-    return {
-        ", ".join(name for name, _ in combined): _decisions(choices, combined) for combined in itertools.product(*levels)
-    }
+    combinations = itertools.product(*levels)
+    return {", ".join(name for name, _ in combined): _decisions(choices, combined) for combined in combinations}
 
 
 def _operators(kinds: Mapping[str, Sequence[Candidate]]) -> list[list[Level]]:

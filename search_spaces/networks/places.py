@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from torch import nn
 
 from nas.architecture import Candidate, Choice
-from nas.channels import ChannelGroup, Channels, Layer
+from nas.channels import Channels, Layer
 from nas.supernet import FLOAT_BITS as FLOAT
 from nas.supernet import Lent, widths_of
 
 _FLOAT_ONLY = (FLOAT,)
-_BY_NATURE = ("the network returns", "the image")
+_BY_NATURE = ("the network returns it", "it is the image")
+"""Why channels are fixed that nobody would want to search."""
 _KEEP = "give space.keep_unsearchable=true to leave such as they are"
 
 
@@ -56,7 +57,9 @@ class Sizes:
             given = getattr(self, key)
             for bits in given if isinstance(given, tuple) else (given,):
                 if bits is not None and (type(bits) is not int or not 1 <= bits <= FLOAT):
-                    raise ValueError(f"space.{key} holds {bits}; bits are whole numbers from 1 to {FLOAT}, {FLOAT} is float")
+                    raise ValueError(
+                        f"space.{key} holds {bits}; bits are whole numbers from 1 to {FLOAT}, which is float"
+                    )
         if len(set(self.operators)) != len(self.operators):
             raise ValueError(f"space.operators names one twice: {list(self.operators)}; give each once")
 
@@ -141,9 +144,7 @@ def _widths(channels: Channels, mixed: Mapping[str, Lent], sizes: Sizes) -> dict
         return {}
     for group in channels.groups:
         if group.fixed and not group.fixed.startswith(_BY_NATURE) and not sizes.keep_unsearchable:
-            raise ValueError(
-                f"the {group.size} channels of {group.name!r} cannot be searched: {group.fixed}; {_KEEP}"
-            )
+            raise ValueError(f"the {group.size} channels of {group.name!r} cannot be searched: {group.fixed}; {_KEEP}")
     widths = {group.name: _place(group.writers[0], mixed) for group in channels.groups if not group.fixed}
     assert len(set(widths.values())) == len(widths), "two groups of channels that one operator writes"
     for group in channels.groups:

@@ -43,7 +43,9 @@ def load_pretrained(network: nn.Module, source: str) -> None:
 
 def _read(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
-        raise ValueError(f"space.init_from {path} is no file; give a state dict saved by torch, or a retraining's directory")
+        raise ValueError(
+            f"space.init_from {path} is no file; give a state dict saved by torch, or a run of nas.retrain"
+        )
     try:
         found: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises what its readers raise: pickle, zip and runtime errors
@@ -53,5 +55,5 @@ def _read(path: Path) -> dict[str, Tensor]:
         if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
             found = found[key]
     if not isinstance(found, Mapping) or not found or not all(isinstance(value, Tensor) for value in found.values()):
-        raise ValueError(f"space.init_from {path} holds no state dict of tensors; save network.state_dict() by torch.save")
+        raise ValueError(f"space.init_from {path} holds no state dict of tensors; save network.state_dict()")
     return dict(found)

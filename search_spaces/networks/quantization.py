@@ -7,7 +7,16 @@ from functools import partial
 from torch import nn
 
 from nas.architecture import Candidate
-from nas.supernet import FLOAT_BITS, LSQ, NICE, Lent, MixedBits, QuantizedConv2d, QuantizedLayer, QuantizedLinear, Quantizer
+from nas.supernet import (
+    FLOAT_BITS,
+    LSQ,
+    NICE,
+    Lent,
+    MixedBits,
+    QuantizedConv2d,
+    QuantizedLinear,
+    Quantizer,
+)
 from search_spaces.networks.places import SizedLayer, choice_name
 
 Decisions = Mapping[str, Candidate]

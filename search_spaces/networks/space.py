@@ -23,6 +23,8 @@ from search_spaces.networks.quantization import quantization
 from search_spaces.networks.supernet import SizedSupernet
 
 NORMALIZATIONS = ("shared", "switchable")
+TITLES = {"width": "share of the channels", "weight_bits": "bits of the weight", "input_bits": "bits of the input"}
+"""What the bars of each kind of choice show."""
 
 
 class NetworkSpace(SearchSpace):
@@ -61,9 +63,16 @@ class NetworkSpace(SearchSpace):
         init_from: str | None = None,
         input_shape: Sequence[int] = (3, 32, 32),
     ) -> None:
-        candidates = (tuple(each) for each in (widths, weight_bits, input_bits, operators))
         self.name = name
-        self.sizes = Sizes(*candidates, first_bits, last_bits, keep_unsearchable)
+        self.sizes = Sizes(
+            widths=tuple(widths),
+            weight_bits=tuple(weight_bits),
+            input_bits=tuple(input_bits),
+            operators=tuple(operators),
+            first_bits=first_bits,
+            last_bits=last_bits,
+            keep_unsearchable=keep_unsearchable,
+        )
         if normalization not in NORMALIZATIONS:
             raise ValueError(f"space.normalization is {normalization!r}; give {' or '.join(NORMALIZATIONS)}")
         self.switchable = normalization == "switchable"
@@ -129,12 +138,10 @@ class NetworkSpace(SearchSpace):
         quantizers = cut.make_plain(decisions)
         return decide(cut.network, cut.channels, cut.places, decisions, quantizers)
 
-    def cost(
-        self, kind: str, skeleton: Skeleton, seconds: Callable[[LayerShape], float] | None = None
-    ) -> CostModel:
+    def cost(self, kind: str, skeleton: Skeleton, seconds: Callable[[LayerShape], float] | None = None) -> CostModel:
         with torch.device("meta"), torch.random.fork_rng(devices=[]):
             network = self._network(skeleton)
-        return NetworkCosts(network, *self._places(skeleton), self.sizes.widths).model(kind, seconds)
+        return NetworkCosts(network, *self._places(skeleton), self.sizes.widths, self.quantization).model(kind, seconds)
 
     def graphs(self, genotype: Genotype) -> tuple[Graph, ...]:
         decisions = self._decisions(genotype)
@@ -146,7 +153,11 @@ class NetworkSpace(SearchSpace):
 
     def charts(self, genotype: Genotype) -> tuple[BarChart, ...]:
         decisions = self._decisions(genotype)
-        titles = {"width": "share of the channels", "weight_bits": "bits of the weight", "input_bits": "bits of the input"}
+        titles = {
+            "width": "share of the channels",
+            "weight_bits": "bits of the weight",
+            "input_bits": "bits of the input",
+        }
         charts = []
         for kind, title in titles.items():
             choices = [choice for choice in self.choices if choice.kind == kind]

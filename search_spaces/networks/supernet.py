@@ -100,8 +100,8 @@ def _norm(
     *,
     switchable: bool,
 ) -> nn.Module:
-    numbers = channels.dims.get((f"{path}.weight", 0))
-    if not switchable or numbers is None:
+    numbers = channels.norms.get(path)
+    if not switchable or numbers is None or not norm.affine:
         return BatchStatistics.of(norm)
     groups = {channels.groups[index].name for index in channels.group_of[numbers].tolist()}
     searched = [places.widths[name] for name in groups if name in places.widths]
@@ -109,12 +109,11 @@ def _norm(
         return BatchStatistics.of(norm)
     if len(groups) > 1:
         raise ValueError(
-            f"batch norm {path!r} normalizes a concatenation of {len(groups)} groups of channels, so that it has no one "
-            "width to switch by; give space.normalization=shared"
+            f"batch norm {path!r} normalizes a concatenation of {len(groups)} groups of channels, so that it has no "
+            "one width to switch by; give space.normalization=shared"
         )
     return Lent(SwitchableBatchNorm(norm, widths), choice_name(searched[0], "width"))
 
 
 def _chain(modules: Sequence[nn.Module]) -> nn.Module | None:
     return nn.Sequential(*modules) if modules else None
-
