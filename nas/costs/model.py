@@ -133,4 +133,4 @@ class CostModel:
 
 def _shown(cost: float) -> str:
     """A whole number with separators, any other with six digits."""
-    return f"{cost:,.0f}" if cost == round(cost) else f"{cost:,.6g}"
+    return f"{cost:,.0f}" if float(cost).is_integer() else f"{cost:,.6g}"

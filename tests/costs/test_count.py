@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nas.costs import Cost, count
+from nas.costs import Cost, bops_per_output, count
 from nas.space import ModuleSpace, Skeleton
 from nas.supernet import MixedOp
 from search_spaces.cells.published import PUBLISHED
@@ -57,7 +57,12 @@ def slow_cost(network: nn.Module, shape: tuple[int, int, int]) -> tuple[int, int
 def test_a_residual_network_by_hand() -> None:
     params = 8 * 3 * 9 + 2 * 8 + (16 * 8 * 9 + 16) + (16 * 4 * 9 + 16) + 16 * 8 + (16 * 10 + 10)
     macs = 8 * 3 * 9 * 11 * 12 + (16 * 8 * 9 + 16 * 4 * 9 + 16 * 8) * 6 * 6 + 16 * 10
-    assert count(Residual(), (3, 11, 12)) == Cost(params, macs, auxiliary_params=8 * 10 + 10)
+    found = count(Residual(), (3, 11, 12))
+    assert (found.params, found.macs, found.auxiliary_params) == (params, macs, 8 * 10 + 10)
+    assert found.memory_bytes == 4 * params
+    # outputs, and inputs of each with the kernel: for every convolution and the classifier
+    layers = [(8 * 132, 27), (16 * 36, 72), (16 * 36, 36), (16 * 36, 8), (10, 16)]
+    assert found.bops == sum(outputs * bops_per_output(fan_in, 32, 32) for outputs, fan_in in layers)
 
 
 @pytest.mark.parametrize("name", ["DARTS_V2", "PC_DARTS_image", "DARTS_PT_0", "NASNet", "AmoebaNet"])
@@ -126,7 +131,11 @@ def test_a_users_own_network() -> None:
         weights = space.selection(space.sample(torch.Generator()))
         weights.tables["conv/op"] = torch.tensor([mixture])
         costs[name] = count(space.network(space.derive(weights), Skeleton()), (3, 8, 8))
-    assert costs == {"wide": Cost(228, 9 * 25 * 64, 0), "narrow": Cost(84, 9 * 9 * 64, 0)}
+    peak = 4 * (2 * 3 * 64 + 3)  # the image, what the convolution gives, and its means
+    assert costs == {
+        "wide": Cost(228, 9 * 25 * 64, 3 * 64 * bops_per_output(75, 32, 32), 4 * 228, peak),
+        "narrow": Cost(84, 9 * 9 * 64, 3 * 64 * bops_per_output(27, 32, 32), 4 * 84, peak),
+    }
 
 
 @pytest.mark.parametrize("shape", [(1, 32, 32), (4, 8, 8)])
