@@ -16,6 +16,7 @@ from nas.optimization.method import SearchProcess
 from nas.optimization.recipe import Recipe
 from nas.optimization.training import DiscreteLoss, TrainingRecord, train
 from nas.space import DiscreteNetwork, SearchSpace, Skeleton
+from nas.supernet import calibrate
 
 
 class CandidateTraining(SearchProcess):
@@ -97,7 +98,8 @@ class CandidateTraining(SearchProcess):
     def _train_candidate(
         self, genotype: Genotype, first: int, share: int, on_step: Callable[[], None]
     ) -> Iterator[TrainingRecord]:
-        self._network = self.space.network(genotype, self.skeleton).to(self.device)
+        self._network = network = self.space.network(genotype, self.skeleton).to(self.device)
+        calibrate(network, lambda: network(self.train.first_images()))
         optimizer = self.recipe.optimizer(self._network.parameters())
         recipe, loss = replace(self.recipe, epochs=share), DiscreteLoss(F.cross_entropy)
         try:

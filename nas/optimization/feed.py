@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from nas.optimization.objective import Batch
 
 
@@ -16,3 +18,8 @@ class Feed:
     stream: Iterator[Batch]
     steps: int
     in_order: Callable[[], Iterable[Batch]]
+
+    def first_images(self) -> Tensor:
+        """The first images in order: what step sizes are fitted to before training."""
+        images, _ = next(iter(self.in_order()))
+        return images

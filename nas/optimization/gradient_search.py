@@ -21,6 +21,7 @@ from nas.optimization.search import search
 from nas.parallel import ALONE, Ranks
 from nas.relaxation import Relaxation
 from nas.space import SearchSpace, Skeleton
+from nas.supernet import calibrate
 
 
 class GradientSearch(SearchMethod):
@@ -68,6 +69,10 @@ class GradientSearch(SearchMethod):
     ) -> "GradientSearchProcess":
         supernet = space.supernet(skeleton).to(device)
         arch = ArchParameters(space.choices, scale=self.alpha_scale).to(device)
+        with torch.no_grad():
+            mixture = arch.mixture(self.relaxation.mean)
+        if ranks.rank == 0:  # the others take the weights over
+            calibrate(supernet, lambda: supernet(train.first_images(), mixture))
         bilevel = self.bilevel(
             Objective(supernet, autocast=recipe.autocast, ranks=ranks, sync_batch_norm=recipe.sync_batch_norm),
             arch,
