@@ -19,7 +19,7 @@ class Layer:
         out_channels: of the whole output.
         groups: of the convolution; 1 for a linear layer.
         kernel: number of positions of the kernel, as 9 for 3x3; 1 for a linear layer.
-        positions: output pixels of one image, or rows that a linear layer takes; a transposed convolution's input pixels.
+        positions: output pixels of one image (input pixels of a transposed convolution), or rows of a linear layer.
         bias: whether it adds one.
         depthwise: whether groups == in_channels > 1, so that its channels are the same on both sides.
         reads: (in_channels,) int64, the channel that each input channel is; a linear layer after a flatten reads one

@@ -41,11 +41,13 @@ def agree(channels: Channels, narrowed: Channels, kept: Mapping[str, Tensor]) ->
     whole, rest = _lines(channels), _lines(narrowed)
     if whole.keys() != rest.keys() or any(int(stays[whole[key]].sum()) != len(rest[key]) for key in whole):
         return False
-    pairs = torch.stack(
-        [torch.cat([line[stays[line]] for line in whole.values()]), torch.cat([rest[key] for key in whole])]
-    )
-    matches = pairs.unique(dim=1)
-    return all(len(side.unique()) == len(side) for side in matches)
+    before = torch.cat([line[stays[line]] for line in whole.values()])
+    after = torch.cat([rest[key] for key in whole])
+    pairs = torch.stack([before, after]).unique(dim=1)
+    # A depthwise convolution of which one channel is left can't be told from a dense one, which writes another channel.
+    alone = torch.bincount(channels.group_of[stays], minlength=len(channels.groups))[channels.group_of] == 1
+    several = pairs[0][~alone[pairs[0]]]
+    return len(several) == len(several.unique()) and pairs.shape[1] == len(after.unique())
 
 
 def _two_thirds(size: int) -> Tensor:

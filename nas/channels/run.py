@@ -36,7 +36,8 @@ _NAMES: dict[Rule, str] = {
     stacked: "stack",
     padded: "constant_pad_nd",
     pointwise: "detach alias clone _to_copy lift_fresh lift_fresh_copy copy_ fill_ zero_ zeros_like ones_like "
-    "full_like empty_like rand_like randn_like bernoulli_ uniform_ normal_ _prelu_kernel _weight_norm_interface",
+    "full_like empty_like rand_like randn_like bernoulli_ uniform_ normal_ _prelu_kernel _weight_norm_interface "
+    "hardswish hardswish_ log_sigmoid_forward rrelu_with_noise floor_divide bernoulli native_dropout",
     reduced: "mean sum amax amin max min prod var std var_mean std_mean logsumexp norm linalg_vector_norm any all",
     mixed_along: "_softmax _log_softmax _safe_softmax cumsum",
     batch_normalized: "native_batch_norm _native_batch_norm_legit _native_batch_norm_legit_no_training "
@@ -120,7 +121,7 @@ class Run(TorchDispatchMode):
         if axes := SPATIAL.fullmatch(call.name):
             return spatial(int(next(filter(None, axes.groups()))))(call)
         same_shape = call.name == "aten.as_strided_" and call.outputs[0].shape == call.arguments["size"]
-        if torch.Tag.pointwise in func.tags or same_shape:
+        if same_shape or _is_pointwise(func):
             return pointwise(call)
         return RULES.get(call.name, everything)(call)
 
@@ -155,6 +156,17 @@ class Run(TorchDispatchMode):
                 self.norms[path] = lines[1]
 
         return hook
+
+
+def _is_pointwise(func: Any) -> bool:
+    """Whether torch tags an operation so, or its form that is not in place."""
+    name = func.overloadpacket.__name__
+    if torch.Tag.pointwise in func.tags or func.namespace != "aten" or not name.endswith("_"):
+        return torch.Tag.pointwise in func.tags
+    packet = getattr(torch.ops.aten, name[:-1], None)
+    return packet is not None and any(
+        torch.Tag.pointwise in getattr(packet, overload).tags for overload in packet.overloads()
+    )
 
 
 def named_tensors(network: nn.Module) -> Iterator[tuple[str, Tensor]]:

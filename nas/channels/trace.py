@@ -17,7 +17,8 @@ from nas.channels.run import Run, named_tensors
 
 
 def trace(network: nn.Module, image_shape: tuple[int, int, int]) -> Channels:
-    """The layers of a network in evaluation mode and the channels between them, at one image of shape (C, H, W).
+    """The layers of a network in evaluation mode and the channels between them, at one image of shape (C, H, W), whose
+    type is that of its parameters.
 
     A copy of the network runs, on the meta device, where nothing is computed. A network that asks for numbers, as by
     `item()`, can't run there; its copy runs on the CPU. The network itself, its mode, its buffers and the random state
@@ -53,7 +54,8 @@ def _followed(
     copied = _copied(network, device).eval()
     if change:
         change(copied)
-    image = torch.zeros(1, *image_shape, device=device)
+    types = (tensor.dtype for _, tensor in named_tensors(copied) if tensor.is_floating_point())
+    image = torch.zeros(1, *image_shape, dtype=next(types, None), device=device)
     run = Run(copied)
     elements = run.unions.fresh(image_shape[0])
     run.unions.fix(elements, "it is the image")
