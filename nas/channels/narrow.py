@@ -19,7 +19,8 @@ def narrow(network: nn.Module, channels: Channels, kept: Mapping[str, Tensor]) -
     Raises:
         ValueError: an unknown group, one that is fixed, or positions that are none, out of range or not ascending.
     """
-    stays = staying(channels, kept)
+    with torch.device("cpu"):  # not where new tensors happen to be made: the answers are read at once
+        stays = staying(channels, kept)
     networks_tensors = dict(named_tensors(network))
     done: set[tuple[int, int]] = set()
     for (name, axis), line in channels.dims.items():

@@ -19,13 +19,14 @@ def bar_charts(charts: Sequence[BarChart], *, caption: str = "") -> tuple[bytes,
     """(SVG, PNG) of charts side by side: a row for each place, from the first layer to the last.
 
     A bar is what was chosen, on the grey bar of what could have been; a place that a chart does not know stays empty.
-    The order is that of the chart with most bars.
+    The order is one that all charts agree with, where there is one.
 
     Raises:
         ValueError: no chart, or none with a bar.
     """
-    longest_first = sorted(charts, key=lambda chart: -len(chart.bars))
-    places = list(dict.fromkeys(bar.place for chart in longest_first for bar in chart.bars))
+    places: list[str] = []
+    for chart in charts:
+        _insert(places, [bar.place for bar in chart.bars])
     if not places:
         raise ValueError("a picture of bars needs at least one bar; it got none")
     figure = blank(200 + 230 * len(charts), 90 + ROW * len(places))
@@ -49,6 +50,16 @@ def _draw(axes: Axes, chart: BarChart, places: Sequence[str], colour: str) -> No
     axes.set_title(printable(chart.title, width=34), fontsize=9, loc="left")
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(left=False, labelsize=8)
+
+
+def _insert(places: list[str], further: Sequence[str]) -> None:
+    """Puts each place that is not there yet before the next one that is, or at the end."""
+    end = len(places)
+    for place in reversed(further):
+        if place in places:
+            end = places.index(place)
+        else:
+            places.insert(end, place)
 
 
 def _title(figure: Figure, caption: str) -> None:

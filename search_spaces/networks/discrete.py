@@ -42,13 +42,18 @@ def decide(
     for layer in places.layers:
         path = layer.layer.path
         replace(network, path, with_quantizers(network.get_submodule(path), *quantizers(layer, decisions)))
-    kept = {}
-    for group in channels.groups:
-        if group.name in places.widths:
-            share = float(decisions[choice_name(places.widths[group.name], "width")])
-            kept[group.name] = torch.arange(round(share * group.size))
-    narrow(network, channels, kept)
+    narrow(network, channels, _kept(channels, places, decisions))
     for path, module in [*network.named_modules()]:
         if isinstance(module, Lent):
             replace(network, path, module.mixed.select(decisions[module.choice]))
     return SizedNetwork(network)
+
+
+def _kept(channels: Channels, places: Places, decisions: Decisions) -> dict[str, Tensor]:
+    """The positions that stay in each group of channels whose width is a choice: the first ones."""
+    shares = {
+        group: float(decisions[choice_name(places.widths[group.name], "width")])
+        for group in channels.groups
+        if group.name in places.widths
+    }
+    return {group.name: torch.arange(round(share * group.size), device="cpu") for group, share in shares.items()}

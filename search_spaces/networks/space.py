@@ -144,12 +144,14 @@ class NetworkSpace(SearchSpace):
         return NetworkCosts(network, *self._places(skeleton), self.sizes.widths, self.quantization).model(kind, seconds)
 
     def graphs(self, genotype: Genotype) -> tuple[Graph, ...]:
-        decisions = self._decisions(genotype)
-        places = list(dict.fromkeys(name.rpartition("/")[0] for name in decisions))
-        chain = ("image", *places, "logits")
-        words = {place: _words(place, decisions) for place in places}
-        edges = [Edge(source, target, words.get(target, "")) for source, target in pairwise(chain)]
-        return (Graph(self.name, ("image",), tuple(places), "logits", tuple(edges)),)
+        chosen: dict[str, dict[str, Candidate]] = {}
+        for name, decision in self._decisions(genotype).items():
+            place, _, kind = name.rpartition("/")
+            chosen.setdefault(place, {})[kind] = decision
+        nodes = {f"{place}\n{_words(kinds)}".strip(): str(kinds.get("op", "")) for place, kinds in chosen.items()}
+        chain = ("image", *nodes, "logits")
+        edges = [Edge(source, target, nodes.get(target, "")) for source, target in pairwise(chain)]
+        return (Graph(self.name, ("image",), tuple(nodes), "logits", tuple(edges)),)
 
     def charts(self, genotype: Genotype) -> tuple[BarChart, ...]:
         decisions = self._decisions(genotype)
@@ -202,10 +204,10 @@ class NetworkSpace(SearchSpace):
         return genotype.decisions
 
 
-def _words(place: str, decisions: Mapping[str, Candidate]) -> str:
-    """What was chosen at a place, in a few words."""
-    chosen = {name.rpartition("/")[2]: value for name, value in decisions.items() if name.rpartition("/")[0] == place}
-    words = [str(chosen["op"])] if "op" in chosen else []
-    words += [f"width {chosen['width']}"] if "width" in chosen else []
-    bits = [f"{letter}{chosen[kind]}" for letter, kind in (("w", "weight_bits"), ("a", "input_bits")) if kind in chosen]
-    return " ".join([*words, *bits])
+def _words(chosen: Mapping[str, Candidate]) -> str:
+    """The sizes that were chosen at a place, such as `width 0.5, 4-bit weight, 8-bit input`."""
+    width = [f"width {chosen['width']}"] if "width" in chosen else []
+    bits = [
+        f"{chosen[kind]}-bit {kind.removesuffix('_bits')}" for kind in ("weight_bits", "input_bits") if kind in chosen
+    ]
+    return ", ".join([*width, *bits])

@@ -8,7 +8,7 @@ from PIL import Image
 
 from nas.architecture import Bar, BarChart
 from nas.rendering import bar_charts
-from nas.rendering.bar_charts import COLOURS, POSSIBLE
+from nas.rendering.bar_charts import COLOURS, POSSIBLE, _insert
 
 
 def rgb(colour: str) -> tuple[int, ...]:
@@ -46,6 +46,13 @@ def test_charts_share_the_rows_of_the_longest() -> None:
     assert len(runs(png, COLOURS[1])) == 4
     with Image.open(io.BytesIO(png)) as image:
         assert image.size == (660, 170)
+
+
+def test_places_stand_in_the_order_of_the_network_whichever_chart_has_them() -> None:
+    places: list[str] = []
+    for chart in (["first", "b", "d"], ["a", "b", "c", "d", "last"]):
+        _insert(places, chart)
+    assert places == ["first", "a", "b", "c", "d", "last"]
 
 
 def test_equal_charts_give_equal_bytes_and_any_text() -> None:
