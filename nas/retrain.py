@@ -1,4 +1,4 @@
-"""python -m nas.retrain genotype=G: trains a derived network from scratch and tests it."""
+"""python -m nas.retrain genotype=G: trains a derived network, from scratch or from inherited weights, and tests it."""
 
 import shlex
 import sys
@@ -17,6 +17,7 @@ from nas.architecture import Genotype
 from nas.cli.command import run
 from nas.cli.devices import device_of
 from nas.cli.following import search_summary, taken_over
+from nas.cli.inheritance import inherited_network
 from nas.cli.mistakes import checked
 from nas.cli.parts import feed_of, recipe_of, skeleton_of, space_of
 from nas.cli.progress import last_good_state_named, progress, shown
@@ -25,6 +26,7 @@ from nas.costs import count
 from nas.data import DataSource
 from nas.optimization import DiscreteLoss, Feed, Recipe, TrainingRecord, evaluate, train
 from nas.space import DiscreteNetwork, SearchSpace, Skeleton
+from nas.supernet import calibrate
 from nas.tracking import (
     Summary,
     TensorBoard,
@@ -85,7 +87,11 @@ def _parts(settings: Retrain) -> Parts:
     skeleton = skeleton_of(settings.network, samples, auxiliary=settings.network.auxiliary)
     feed = feed_of(samples, recipe, seed=settings.seed, device=device, max_steps=settings.trainer.max_steps)
     torch.manual_seed(settings.seed)
-    network = space.network(genotype, skeleton).to(device)
+    if settings.init == "inherit":
+        network = inherited_network(settings.genotype, space, genotype, skeleton).to(device)
+    else:
+        network = space.network(genotype, skeleton).to(device)
+        calibrate(network, lambda: network(feed.first_images()))
     criterion = nn.CrossEntropyLoss(label_smoothing=settings.trainer.label_smoothing)
     loss = DiscreteLoss(criterion, settings.trainer.auxiliary_weight)
     return Parts(genotype, found_by, space, skeleton, network, source, feed, recipe, loss, device)

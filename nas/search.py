@@ -103,7 +103,7 @@ def work(text: str, seat: Seat) -> str:
 
 def _written(job: Job, parts: Parts) -> str:
     title = f"{parts.space.name} {job.settings.method['name']}"
-    with SearchLog(job.folder, parts.space, parts.costs) as log:
+    with SearchLog(job.folder, parts.space, parts.skeleton, parts.costs) as log:
         if job.settings.cuda_graphs:
             _record_steps(parts.process)
         ahead = _compiled(parts.process) if job.settings.compile else {}

@@ -1,6 +1,7 @@
 """Everything that a search leaves in its run directory."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 
@@ -8,7 +9,7 @@ from nas.architecture import EpochRecord, Genotype, Mixture
 from nas.cli.drawing import write_picture, write_sizes
 from nas.optimization import SearchProcess
 from nas.rendering import animation, heat_map
-from nas.space import SearchSpace
+from nas.space import SearchSpace, Skeleton
 from nas.tracking import (
     Candidate,
     TensorBoard,
@@ -30,9 +31,16 @@ class SearchLog:
     trains one by one are lines of `candidates.jsonl`, with what `costs` says of their genotypes.
     """
 
-    def __init__(self, folder: Path, space: SearchSpace, costs: Callable[[Genotype], Mapping[str, float]]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        space: SearchSpace,
+        skeleton: Skeleton,
+        costs: Callable[[Genotype], Mapping[str, float]],
+    ) -> None:
         self.folder = folder
         self.space = space
+        self.skeleton = skeleton
         self.costs = costs
         self.board = TensorBoard(folder)
         self._frames: list[bytes] = []
@@ -57,7 +65,8 @@ class SearchLog:
             self._mixture(mixture, record.epoch)
         self._new_candidates(process)
         self._genotype(record.genotype, record.epoch)
-        save_checkpoint(self.folder / "checkpoint.pt", {"epoch": record.epoch, **process.state_dict()})
+        state = {"epoch": record.epoch, "skeleton": asdict(self.skeleton), **process.state_dict()}
+        save_checkpoint(self.folder / "checkpoint.pt", state)
 
     def finish(self, record: EpochRecord, settings: Mapping[str, Setting], metrics: Mapping[str, float]) -> None:
         """Writes down what only the whole search has."""

@@ -158,6 +158,7 @@ class Search(Settings):
 
 class Retrain(Settings):
     genotype: str
+    init: Literal["scratch", "inherit"]
     seed: NonNegativeInt
     device: str
     threads: Count | None

@@ -188,8 +188,9 @@ class NetworkSpace(SearchSpace):
         if skeleton not in self._traced:
             with torch.device("meta"), torch.random.fork_rng(devices=[]):
                 network = self._network(skeleton)
-            channels = trace(network, skeleton.image_shape)
-            self._traced[skeleton] = channels, find_places(network, channels, self.sizes)
+            with torch.device("cpu"):  # where numbers can be read, also while a network is made without any
+                channels = trace(network, skeleton.image_shape)
+                self._traced[skeleton] = channels, find_places(network, channels, self.sizes)
         return self._traced[skeleton]
 
     def _decisions(self, genotype: Genotype) -> Mapping[str, Candidate]:

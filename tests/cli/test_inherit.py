@@ -1,0 +1,65 @@
+"""Retraining that goes on from the weights of the supernet."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from nas.architecture import Genotype
+from nas.space import Skeleton
+from search_spaces.networks import NetworkSpace
+from tests.cli.commands import call, read_json, succeed
+
+SMALL = ("space.backbone_arguments={depth:8,channels:4}", "debug=smoke", "threads=1")
+STILL = ("trainer.optimizer.lr=1e-30", "trainer.optimizer.weight_decay=0", "trainer.epochs=1")
+
+
+@pytest.fixture(scope="module")
+def joint_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A search of widths, bits and operators in a small network."""
+    folder = tmp_path_factory.mktemp("joint")
+    succeed("search", "+space=joint", *SMALL, "hydra.run.dir=run", cwd=folder)
+    return folder / "run"
+
+
+def test_it_starts_from_the_weights_that_the_search_left(joint_run: Path, tmp_path: Path) -> None:
+    """Without learning, the network keeps what was cut out of the supernet, step sizes included."""
+    succeed("retrain", f"genotype={joint_run}", "init=inherit", "debug=smoke", *STILL, "hydra.run.dir=r", cwd=tmp_path)
+    state = torch.load(joint_run / "checkpoint.pt", weights_only=True)["state"]
+    genotype = Genotype.from_dict(read_json(joint_run / "genotype.json"))
+    space = NetworkSpace(name="joint", **genotype.settings)
+    skeleton = Skeleton(**state["skeleton"])
+    assert skeleton.image_shape == (1, 8, 8)
+    supernet = space.supernet(skeleton)
+    supernet.load_state_dict(state["weights"])
+    wanted = dict(space.inherited(supernet, genotype).named_parameters())
+    found = torch.load(tmp_path / "r" / "checkpoint.pt", weights_only=True)["state"]["weights"]
+    assert any(name.endswith("step") for name in wanted)
+    assert_close({name: found[name] for name in wanted}, {name: p.detach() for name, p in wanted.items()})
+    assert read_json(tmp_path / "r" / "summary.json")["space"] == "joint"
+
+
+def test_from_scratch_other_weights_are_drawn(joint_run: Path, tmp_path: Path) -> None:
+    succeed("retrain", f"genotype={joint_run}", "debug=smoke", *STILL, "hydra.run.dir=r", cwd=tmp_path)
+    searched = torch.load(joint_run / "checkpoint.pt", weights_only=True)["state"]["weights"]["network.conv.weight"]
+    found = torch.load(tmp_path / "r" / "checkpoint.pt", weights_only=True)["state"]["weights"]["network.conv.weight"]
+    assert not torch.equal(found, searched[: len(found)])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("genotype=DARTS_V2",), "takes the weights of a search's supernet, which DARTS_V2 has not: give init=scratch"),
+        (("data=mnist", "data.root=nowhere"), "nowhere"),
+        (("init=warm",), "init"),
+    ],
+)
+def test_mistakes_are_one_line(joint_run: Path, tmp_path: Path, words: tuple[str, ...], message: str) -> None:
+    outcome = call("retrain", f"genotype={joint_run}", "init=inherit", "debug=smoke", *words, cwd=tmp_path)
+    assert message in outcome.error
+
+
+def test_a_space_whose_networks_are_built_otherwise(pc_darts_run: Path, tmp_path: Path) -> None:
+    outcome = call("retrain", f"genotype={pc_darts_run}", "init=inherit", "debug=smoke", cwd=tmp_path)
+    assert "networks of space 'pc_darts' have other parameters than its supernet, such as" in outcome.error
