@@ -68,10 +68,10 @@ def test_a_target_is_left_alone_where_the_loss_wants_less() -> None:
 
 def test_a_target_spends_where_it_counts() -> None:
     """The places count 1, 1.3, ..., 2.5: under one price for all, a place that counts more never gets less."""
-    mixture = searched(Target(COST, 24.0), DEARER_IS_BETTER).mean_mixture()
+    mixture = searched(Target(COST, 30.0), DEARER_IS_BETTER).mean_mixture()
     spent = [float(mixture[name] @ torch.tensor(costs, dtype=torch.float64)) for name, costs in COSTS.items()]
     assert spent == sorted(spent)
-    assert spent[-1] > 2 * spent[0]
+    assert spent[-1] > 1.5 * spent[0]
 
 
 def test_a_larger_penalty_ends_cheaper() -> None:
