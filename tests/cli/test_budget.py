@@ -56,7 +56,7 @@ def test_a_hard_budget_holds_in_every_epoch(word: str, own: Path) -> None:
         assert epoch["budget"]["multiplier"] > 0  # the mean of all kernels is dearer than that
     assert epochs[0]["budget"]["multiplier"] < epochs[1]["budget"]["multiplier"]
     assert read_json(own / "run" / "summary.json")["macs"] == epochs[-1]["budget"]["macs"]
-    assert f"it costs {epochs[-1]['budget']['macs']:,.0f} macs of at most {0.3 * LARGEST:,.0f}\n" in outcome.out
+    assert f"it costs {epochs[-1]['budget']['macs']:,.0f} macs of at most {0.3 * LARGEST:,.0f} macs\n" in outcome.out
     state = torch.load(own / "run" / "checkpoint.pt", weights_only=True)["state"]
     assert float(state["budget"]["multiplier"]) == epochs[-1]["budget"]["multiplier"]
     events = EventAccumulator(str(own / "run")).Reload()
@@ -69,7 +69,9 @@ def test_a_budget_that_is_not_hard_may_be_exceeded_and_says_so(own: Path) -> Non
     outcome = succeed(own, f"budget.macs={SMALLEST}", "trainer.arch_rate=1e-6", "method.alpha_scale=3", "seed=2")
     last = read_epochs(own / "run")[-1]["budget"]
     assert last["macs"] > SMALLEST
-    assert f"of at most {SMALLEST:,.0f}, which it exceeds: add budget.hard=true for one that does not" in outcome.out
+    assert (
+        f"of at most {SMALLEST:,.0f} macs, which it exceeds: add budget.hard=true for one that does not" in outcome.out
+    )
 
 
 def test_the_key_of_a_budget_moves_the_alphas(own: Path) -> None:
@@ -146,7 +148,7 @@ def test_a_cost_model_that_is_wrong_is_found_out(own: Path, monkeypatch: pytest.
 @pytest.mark.parametrize(
     ("words", "parts"),
     [
-        ("budget.macs=1", ["the budget of 1 macs cannot be met", f"is {SMALLEST:,.0f}; give at least that"]),
+        ("budget.macs=1", ["the budget of 1 macs cannot be met", f"is {SMALLEST:,.0f} macs; give at least that"]),
         ("budget.macs=0.001x", ["cannot be met", f"{SMALLEST:,.0f}"]),
         ("budget.macs=250M", ["budget.macs is '250M'", "1.2e7", "0.25x", "any"]),
         ("budget.macs=-3", ["budget.macs is -3", "positive"]),
