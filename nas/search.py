@@ -161,6 +161,8 @@ def _summary(job: Job, parts: Parts, record: EpochRecord, ahead: Mapping[str, fl
             "train_accuracy": record.train_accuracy,
             "valid_loss": record.valid_loss,
             "valid_accuracy": record.valid_accuracy,
+            "bops": cost.bops,
+            "memory_bytes": cost.memory_bytes,
             **ahead,
         },
         epochs=record.epoch + 1,
