@@ -1,7 +1,8 @@
 from nas.costs.bops import bops_of_filter, bops_of_layer, bops_per_output
 from nas.costs.count import Cost, count
-from nas.costs.latency import LatencyTable, latency_table
-from nas.costs.layers import ChannelParameters, SearchedLayer, bops, latency, macs, memory, params, shapes
+from nas.costs.kinds import bops, latency, macs, memory, params, shapes
+from nas.costs.latencies import LatencyTable, latency_table
+from nas.costs.layers import ChannelParameters, SearchedLayer
 from nas.costs.model import CostModel
 from nas.costs.quantity import Quantity
 from nas.costs.shapes import LayerShape, Window

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from torch.utils.benchmark import Timer
 
 from nas.costs.shapes import LayerShape
 
@@ -40,6 +39,8 @@ def timed(shape: LayerShape, device: torch.device, batch_size: int, least_second
 
     The random state of the process is afterwards what it was.
     """
+    from torch.utils.benchmark import Timer  # takes a third of a second, and few commands time anything
+
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         layer = _layer(shape).to(device)
         x = torch.randn(_input(shape, batch_size), device=device)

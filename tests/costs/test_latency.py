@@ -8,9 +8,18 @@ import pytest
 import torch
 
 from nas.architecture import Choice
-from nas.costs import LayerShape, Quantity, SearchedLayer, Window, latency, shapes
-from nas.costs.latency import LatencyTable, latency_table
-from nas.costs.timing import Conditions, timed
+from nas.costs import (
+    Conditions,
+    LatencyTable,
+    LayerShape,
+    Quantity,
+    SearchedLayer,
+    Window,
+    latency,
+    latency_table,
+    shapes,
+    timed,
+)
 
 HERE = Conditions("Some CPU", "2.6.0", 2, 16)
 THERE = Conditions("Some GPU", "2.6.0", 1, 16)
@@ -77,9 +86,15 @@ def test_a_table_of_another_device_is_refused_unless_it_is_asked_for() -> None:
             lambda text: text.replace('"threads": 2', '"threads": "two"'),
             "'threads' of a latency table is of type int; .* 'two'",
         ),
-        (lambda text: text.replace('"device"', '"gadget"'), "'device' of a latency table is of type str; this one is None"),
+        (
+            lambda text: text.replace('"device"', '"gadget"'),
+            "'device' of a latency table is of type str; this one is None",
+        ),
         (lambda text: text.replace(": 3.0", ": -3"), "the latency of 'linear 4 -> 10' is -3; it is a positive number"),
-        (lambda text: text.replace(": 3.0", ": NaN"), "the latency of 'linear 4 -> 10' is nan; it is a positive number"),
+        (
+            lambda text: text.replace(": 3.0", ": NaN"),
+            "the latency of 'linear 4 -> 10' is nan; it is a positive number",
+        ),
     ],
 )
 def test_a_damaged_table_is_one_line(damage: Callable[[str], str], words: str) -> None:

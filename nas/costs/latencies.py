@@ -63,7 +63,9 @@ class LatencyTable:
             raise ValueError(f"this latency table has version {data.get('version')!r}; this program reads {VERSION}")
         for key, kind in KINDS.items():
             if type(data.get(key)) is not kind:
-                raise ValueError(f"{key!r} of a latency table is of type {kind.__name__}; this one is {data.get(key)!r}")
+                raise ValueError(
+                    f"{key!r} of a latency table is of type {kind.__name__}; this one is {data.get(key)!r}"
+                )
         for key, value in data["seconds"].items():
             if not _is_duration(value):
                 raise ValueError(f"the latency of {key!r} is {value!r}; it is a positive number of seconds")
