@@ -43,6 +43,7 @@ OUTSIDE = {
     "tensorboard": ("nas.tracking",),
     "torchvision": ("nas.data",),
     "sklearn": ("nas.data",),
+    "scipy": ("nas.costs",),
     "tqdm": ("nas.cli",),
     "torch.distributed": ("nas.parallel",),
 }

@@ -5,17 +5,28 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
+
+from nas.costs.activations import LiveActivations
+from nas.costs.operations import Operations, Quantized
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a network costs at one image: `params` counts numbers, `macs` the multiply-accumulates of convolutions and
-    linear layers. Auxiliary heads, which only training uses, are in neither; `auxiliary_params` counts them."""
+    """What a network costs at one image.
+
+    `params` counts numbers, `macs` the multiply-accumulates of convolutions and linear layers, `bops` their bit
+    operations (`bops_of_filter`). `memory_bytes` holds the parameters: weights of quantized layers at their bits,
+    packed, all others in 4 bytes; rounded up to whole bytes. `peak_activation_bytes` is the most that activations take
+    at once in float32 (`LiveActivations`). Auxiliary heads, which only training uses, are in none of them;
+    `auxiliary_params` counts them.
+    """
 
     params: int
     macs: int
-    auxiliary_params: int
+    bops: int
+    memory_bytes: int
+    peak_activation_bytes: int
+    auxiliary_params: int = 0
 
 
 def count(network: nn.Module, input_shape: tuple[int, int, int]) -> Cost:
@@ -29,10 +40,26 @@ def count(network: nn.Module, input_shape: tuple[int, int, int]) -> Cost:
     sizes = {name: parameter.numel() for name, parameter in network.named_parameters()}
     auxiliary = sum(size for name, size in sizes.items() if "auxiliary" in name)
     meta = copy.deepcopy(network).to("meta").eval()
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
+    image = torch.empty(1, *input_shape, device="meta")
+    operations, activations = Operations(meta), LiveActivations(image)
+    with operations, activations, torch.no_grad():
         try:
-            meta(torch.empty(1, *input_shape, device="meta"))
+            meta(image)
         except RuntimeError as error:
             reason = str(error).splitlines()[0]
             raise ValueError(f"the network cannot take an image of shape {list(input_shape)}: {reason}") from None
-    return Cost(sum(sizes.values()) - auxiliary, counter.get_total_flops() // 2, auxiliary)
+    return Cost(
+        params=sum(sizes.values()) - auxiliary,
+        macs=operations.macs,
+        bops=operations.bops,
+        memory_bytes=_memory_bytes(network),
+        peak_activation_bytes=activations.peak_bytes,
+        auxiliary_params=auxiliary,
+    )
+
+
+def _memory_bytes(network: nn.Module) -> int:
+    bits_of = {id(layer.weight): layer.weight_bits for layer in network.modules() if isinstance(layer, Quantized)}
+    stored = (parameter for name, parameter in network.named_parameters() if "auxiliary" not in name)
+    bits = sum(parameter.numel() * bits_of.get(id(parameter), 32) for parameter in stored)
+    return -(-bits // 8)

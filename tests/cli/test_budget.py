@@ -9,11 +9,11 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from nas.architecture import Genotype
-from nas.costs import count
+from nas.costs import CostModel, count
 from nas.space import Skeleton
 from nas.tracking import read_candidates
 from tests.cli.commands import Outcome, call, read_epochs, read_json
-from tests.optimization.budgets import Enumerated, costed_space
+from tests.optimization.budgets import costed_space
 
 SKELETON = Skeleton(in_channels=1, image_size=(8, 8), num_classes=10)
 COST = costed_space().cost("macs", SKELETON)
@@ -139,8 +139,8 @@ def test_a_baseline_keeps_within_a_budget(method: str, own: Path) -> None:
 
 
 def test_a_cost_model_that_is_wrong_is_found_out(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = Enumerated.expected
-    monkeypatch.setattr(Enumerated, "expected", lambda self, mixture: expected(self, mixture) + 1)
+    expected = CostModel.expected
+    monkeypatch.setattr(CostModel, "expected", lambda self, mixture: expected(self, mixture) + 1)
     with pytest.raises(AssertionError, match=r"the cost model says .* macs, but the derived network has"):
         search(own, "budget.macs=any", "budget=penalty")
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nas.costs import Cost, count
+from nas.costs import Cost, bops_per_output, count
 from nas.space import ModuleSpace, Skeleton
 from nas.supernet import MixedOp
 from search_spaces.cells.published import PUBLISHED
@@ -32,32 +32,42 @@ class Residual(nn.Module):
         return self.classifier(x.mean(dim=(2, 3)))
 
 
-def slow_cost(network: nn.Module, shape: tuple[int, int, int]) -> tuple[int, int]:
-    """Parameters without auxiliary parts, and multiply-accumulates that hooks see in a forward pass of one image."""
-    macs = []
+def slow_cost(network: nn.Module, shape: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Parameters without auxiliary parts, multiply-accumulates and bit operations that hooks see in a forward pass."""
+    macs, bops = [], []
 
     def of_convolution(module: nn.Conv2d, _: object, y: Tensor) -> None:
         taps = module.kernel_size[0] * module.kernel_size[1] * (module.in_channels // module.groups)
         macs.append(y.shape[1] * y.shape[2] * y.shape[3] * taps)
+        bops.append(y.numel() * bops_per_output(taps, 32, 32))
+
+    def of_linear(module: nn.Linear, *_: object) -> None:
+        macs.append(module.in_features * module.out_features)
+        bops.append(module.out_features * bops_per_output(module.in_features, 32, 32))
 
     hooks = []
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             hooks.append(module.register_forward_hook(of_convolution))
         if isinstance(module, nn.Linear):
-            hooks.append(module.register_forward_hook(lambda m, _, y: macs.append(m.in_features * m.out_features)))
+            hooks.append(module.register_forward_hook(of_linear))
     with torch.no_grad():
         network.eval()(torch.zeros(1, *shape))
     for hook in hooks:
         hook.remove()
     params = sum(p.numel() for name, p in network.named_parameters() if not name.startswith("auxiliary"))
-    return params, sum(macs)
+    return params, sum(macs), sum(bops)
 
 
 def test_a_residual_network_by_hand() -> None:
     params = 8 * 3 * 9 + 2 * 8 + (16 * 8 * 9 + 16) + (16 * 4 * 9 + 16) + 16 * 8 + (16 * 10 + 10)
     macs = 8 * 3 * 9 * 11 * 12 + (16 * 8 * 9 + 16 * 4 * 9 + 16 * 8) * 6 * 6 + 16 * 10
-    assert count(Residual(), (3, 11, 12)) == Cost(params, macs, auxiliary_params=8 * 10 + 10)
+    found = count(Residual(), (3, 11, 12))
+    assert (found.params, found.macs, found.auxiliary_params) == (params, macs, 8 * 10 + 10)
+    assert found.memory_bytes == 4 * params
+    # outputs, and inputs of each with the kernel: for every convolution and the classifier
+    layers = [(8 * 132, 27), (16 * 36, 72), (16 * 36, 36), (16 * 36, 8), (10, 16)]
+    assert found.bops == sum(outputs * bops_per_output(fan_in, 32, 32) for outputs, fan_in in layers)
 
 
 @pytest.mark.parametrize("name", ["DARTS_V2", "PC_DARTS_image", "DARTS_PT_0", "NASNet", "AmoebaNet"])
@@ -72,7 +82,7 @@ def test_a_residual_network_by_hand() -> None:
 def test_published_cells_against_hooks(name: str, skeleton: Skeleton, shape: tuple[int, int, int]) -> None:
     network = darts().network(PUBLISHED[name], skeleton)
     cost = count(network, shape)
-    assert (cost.params, cost.macs) == slow_cost(network, shape)
+    assert (cost.params, cost.macs, cost.bops) == slow_cost(network, shape)
     assert (cost.auxiliary_params > 0) == skeleton.auxiliary
 
 
@@ -126,7 +136,11 @@ def test_a_users_own_network() -> None:
         weights = space.selection(space.sample(torch.Generator()))
         weights.tables["conv/op"] = torch.tensor([mixture])
         costs[name] = count(space.network(space.derive(weights), Skeleton()), (3, 8, 8))
-    assert costs == {"wide": Cost(228, 9 * 25 * 64, 0), "narrow": Cost(84, 9 * 9 * 64, 0)}
+    peak = 4 * (2 * 3 * 64 + 3)  # the image, what the convolution gives, and its means
+    assert costs == {
+        "wide": Cost(228, 9 * 25 * 64, 3 * 64 * bops_per_output(75, 32, 32), 4 * 228, peak),
+        "narrow": Cost(84, 9 * 9 * 64, 3 * 64 * bops_per_output(27, 32, 32), 4 * 84, peak),
+    }
 
 
 @pytest.mark.parametrize("shape", [(1, 32, 32), (4, 8, 8)])

@@ -1,63 +1,26 @@
-"""Cost models by enumeration, and a small space whose costs are counted."""
+"""Cost models of independent choices, and a small space whose costs are counted."""
 
-import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from nas.architecture import Candidate, Choice, Mixture
-from nas.costs import CostModel, count
+from nas.costs import CostModel, CostTerm, count
 from nas.space import ModuleSpace, Skeleton
 from nas.supernet import MixedOp
 
-Term = tuple[tuple[str, ...], Tensor]
+
+def priced(costs: Mapping[str, Sequence[float]], *, constant: float = 0.0) -> CostModel:
+    """Independent choices, candidate i of which costs costs[choice][i] macs."""
+    choices = {name: Choice(name, tuple(range(len(values)))) for name, values in costs.items()}
+    return CostModel("macs", "macs", choices, [term(constant), *(term(values, name) for name, values in costs.items())])
 
 
-class Enumerated(CostModel):
-    """constant + sum of values[i, j, ...] over terms (choices, values); everything by trying all genotypes."""
-
-    def __init__(self, choices: Sequence[Choice], terms: Sequence[Term], *, constant: float = 0.0, name: str = "macs"):
-        self.name = name
-        self.unit = name
-        self.choices = {choice.name: choice for choice in choices}
-        self.terms = [(names, values.double()) for names, values in terms]
-        self.constant = constant
-
-    def expected(self, mixture: Mapping[str, Tensor]) -> Tensor:
-        total = torch.tensor(self.constant, dtype=torch.float64)
-        for names, values in self.terms:
-            for name in reversed(names):
-                values = values @ mixture[name].double()
-            total = total + values
-        return total
-
-    def exact(self, decisions: Mapping[str, Candidate]) -> float:
-        at = {name: choice.index(decisions[name]) for name, choice in self.choices.items()}
-        return self.constant + sum(float(values[tuple(at[name] for name in names)]) for names, values in self.terms)
-
-    def smallest(self) -> tuple[float, dict[str, Candidate]]:
-        return min(((self.exact(one), one) for one in self.genotypes()), key=lambda pair: pair[0])
-
-    def largest(self) -> tuple[float, dict[str, Candidate]]:
-        return max(((self.exact(one), one) for one in self.genotypes()), key=lambda pair: pair[0])
-
-    def best_within(self, limit: float, scores: Mapping[str, Tensor]) -> dict[str, Candidate]:
-        def score(one: Mapping[str, Candidate]) -> float:
-            return sum(float(scores[name][choice.index(one[name])]) for name, choice in self.choices.items())
-
-        return max((one for one in self.genotypes() if self.exact(one) <= limit), key=score)
-
-    def genotypes(self) -> Iterator[dict[str, Candidate]]:
-        for picks in itertools.product(*(choice.candidates for choice in self.choices.values())):
-            yield dict(zip(self.choices, picks, strict=True))
-
-
-def priced(costs: Mapping[str, Sequence[float]], *, constant: float = 0.0, name: str = "macs") -> Enumerated:
-    """Independent choices, candidate i of which costs costs[choice][i]."""
-    choices = [Choice(choice, tuple(range(len(values)))) for choice, values in costs.items()]
-    terms = [((choice,), torch.tensor(values)) for choice, values in costs.items()]
-    return Enumerated(choices, terms, constant=constant, name=name)
+def term(values: Any, *choices: str) -> CostTerm:
+    """What the candidates of some choices cost together; a constant without choices."""
+    return CostTerm(choices, torch.tensor(values, dtype=torch.float64))
 
 
 KERNELS = (1, 3, 5)
@@ -92,8 +55,8 @@ class CostedSpace(ModuleSpace):
 
         base = counted(first)
         extra = {c.name: [counted({**first, c.name: one}) - base for one in c.candidates] for c in self.choices}
-        terms = [((name,), torch.tensor(values)) for name, values in extra.items()]
-        return Enumerated(self.choices, terms, constant=base, name=kind)
+        terms = [term(base), *(term(values, name) for name, values in extra.items())]
+        return CostModel(kind, kind, {choice.name: choice for choice in self.choices}, terms)
 
 
 def costed_space() -> CostedSpace:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.architecture import ArchParameters, Choice, ChoiceTables, Mixture
+from nas.costs import CostModel
 from nas.optimization import (
     BilevelOptimizer,
     Budget,
@@ -24,7 +25,7 @@ from nas.optimization import (
 )
 from nas.relaxation import Softmax
 from nas.space import ModuleSpace, Skeleton
-from tests.optimization.budgets import Enumerated, costed_space, priced
+from tests.optimization.budgets import costed_space, priced, term
 from tests.optimization.contracts import TRAIN, VALID
 from tests.optimization.toys import SmallNet, small_arch
 
@@ -191,13 +192,15 @@ def test_a_hard_budget_needs_a_limit() -> None:
 
 # the chain rule
 
-SMALL = Enumerated(
-    list(small_arch().layout.choices.values()),
+SMALL = CostModel(
+    "macs",
+    "macs",
+    small_arch().layout.choices,
     [
-        (("first/op",), torch.tensor([9.0, 1.0, 2.0])),
-        (("second/op", "gate/op"), torch.tensor([[6.0, 1.0], [2.0, 5.0], [1.0, 3.0]])),
+        term(2.0),
+        term([9.0, 1.0, 2.0], "first/op"),
+        term([[6.0, 1.0], [2.0, 5.0], [1.0, 3.0]], "second/op", "gate/op"),
     ],
-    constant=2.0,
 )
 BUDGETS: dict[str, Callable[[], Budget]] = {
     "penalty": lambda: Penalty(SMALL, weight=1.5),
