@@ -1,7 +1,8 @@
-"""python -m nas.cost genotype=G: counts the parameters and multiply-accumulates of a derived network."""
+"""python -m nas.cost genotype=G: counts what a derived network needs of memory and computation."""
 
 import json
 import sys
+from dataclasses import asdict
 
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -19,7 +20,7 @@ DEFAULTS = {"cifar": (10, (3, 32, 32)), "imagenet": (1000, (3, 224, 224))}
 
 
 def cost(config: DictConfig) -> None:
-    """Prints one JSON object: `params`, `macs` and, of a head that only training uses, `auxiliary_params`."""
+    """Prints one JSON object: the fields of `nas.costs.Cost`, `auxiliary_params` only where there is such a head."""
     settings: Cost = checked("cost", OmegaConf.to_container(config, resolve=True))
     genotype = read_genotype(settings.genotype)
     classes, shape = DEFAULTS[settings.network.stem]
@@ -37,9 +38,10 @@ def cost(config: DictConfig) -> None:
     )
     with torch.device("meta"):
         network = space_of(genotype, settings.space).network(genotype, skeleton)
-    counted = count(network, skeleton.image_shape)
-    found = {"params": counted.params, "macs": counted.macs}
-    print(json.dumps({**found, "auxiliary_params": counted.auxiliary_params} if skeleton.auxiliary else found))
+    found = asdict(count(network, skeleton.image_shape))
+    if not skeleton.auxiliary:
+        del found["auxiliary_params"]
+    print(json.dumps(found))
 
 
 def main() -> int:

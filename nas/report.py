@@ -1,4 +1,4 @@
-"""Compares runs: `python -m nas.report DIR...` prints a table of results and draws accuracy against MACs."""
+"""Compares runs: `python -m nas.report DIR...` prints tables of results and draws accuracy against cost."""
 
 import argparse
 import math
@@ -6,25 +6,48 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from nas.tracking import Row, Runs, Table, collect, is_run, tabulate, to_markdown, write_atomically, write_table
+from nas.tracking import (
+    COSTS,
+    CandidateRow,
+    Row,
+    Runs,
+    Spread,
+    candidates_to_markdown,
+    collect,
+    is_run,
+    tabulate,
+    tabulate_candidates,
+    to_markdown,
+    write_atomically,
+    write_candidates,
+    write_table,
+)
 
 PICTURE = "accuracy_cost.png"
+NAMED = {"memory": "memory_bytes"}
+"""Costs that a person gives another name than a summary does."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command. Returns the exit status: 0, or 1 after one line `error: ...` on stderr."""
     arguments = _parser().parse_args(argv)
     try:
-        table = tabulate(_finished(arguments.folders))
+        runs = _finished(arguments.folders)
+        table, candidates = tabulate(runs), tabulate_candidates(runs)
+        picture = _accuracy_cost(table.rows, candidates, NAMED.get(arguments.cost, arguments.cost))
         out = arguments.out or _default_out(arguments.folders[0])
         out.mkdir(parents=True, exist_ok=True)
         sys.stdout.write(to_markdown(table))
         write_table(out, table)
-        write_atomically(out / PICTURE, _accuracy_cost(table))
+        if candidates:
+            sys.stdout.write("\n" + candidates_to_markdown(candidates))
+            write_candidates(out, candidates)
+        write_atomically(out / PICTURE, picture)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print(f"wrote summary.md, summary.csv and {PICTURE} into {out}", file=sys.stderr)
+    written = ["summary.md", "summary.csv", *(["candidates.md", "candidates.csv"] if candidates else [])]
+    print(f"wrote {', '.join(written)} and {PICTURE} into {out}", file=sys.stderr)
     return 0
 
 
@@ -32,7 +55,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m nas.report",
         description="Compare finished runs: print a markdown table, mean ± standard deviation over seeds, and write it "
-        f"as summary.md and summary.csv, with accuracy against MACs as {PICTURE}.",
+        "as summary.md and summary.csv; the networks that baselines trained likewise, as candidates.md and .csv; with "
+        f"accuracy against cost as {PICTURE}.",
     )
     parser.add_argument(
         "folders",
@@ -45,8 +69,14 @@ def _parser() -> argparse.ArgumentParser:
         "--out",
         type=Path,
         metavar="FOLDER",
-        help="where the three files go; made if missing. By default the first DIR, so that a sweep keeps its report, "
+        help="where the files go; made if missing. By default the first DIR, so that a sweep keeps its report, "
         "but the current folder if the first DIR is itself a run",
+    )
+    parser.add_argument(
+        "--cost",
+        choices=[*(name for name in COSTS if name not in NAMED.values()), *NAMED],
+        default="macs",
+        help="what the picture draws accuracy against (default: macs)",
     )
     return parser
 
@@ -68,16 +98,26 @@ def _finished(folders: Sequence[Path]) -> Runs:
     return runs
 
 
-def _accuracy_cost(table: Table) -> bytes:
-    """A PNG with one point a row: MACs, and accuracy in percent with its standard deviation."""
+def _accuracy_cost(rows: Sequence[Row], candidates: Sequence[CandidateRow], cost: str) -> bytes:
+    """A PNG with one point a row and a candidate: a cost, and accuracy in percent with its standard deviation."""
     from nas.rendering import Point, scatter  # here, so that --help and errors do not wait for matplotlib
 
-    points = [
-        Point(label, row.macs, 100 * row.accuracy.mean, None if row.accuracy.std is None else 100 * row.accuracy.std)
-        for label, row in zip(_labels(table.rows), table.rows, strict=True)
-        if math.isfinite(row.accuracy.mean)
-    ]
-    return scatter(points, x_label="MACs", y_label="accuracy (%)", title="Accuracy against cost, mean ± std over seeds")
+    def point(label: str, x: float | None, accuracy: Spread) -> Point:
+        if x is None:
+            raise ValueError(f"{label} has no {cost}: its runs did not count it; give --cost macs or --cost params")
+        return Point(label, x, 100 * accuracy.mean, None if accuracy.std is None else 100 * accuracy.std)
+
+    measured = [(label, getattr(row, cost), row.accuracy) for label, row in zip(_labels(rows), rows, strict=True)]
+    measured += [(_group(row, candidates), row.costs.get(cost), row.valid_accuracy) for row in candidates]
+    points = [point(*one) for one in measured if math.isfinite(one[2].mean)]
+    title = "Accuracy against cost, mean ± std over seeds"
+    return scatter(points, x_label=COSTS[cost], y_label="accuracy (%)", title=title)
+
+
+def _group(row: CandidateRow, rows: Sequence[CandidateRow]) -> str:
+    """What the candidates of one method are called, with the space where there are several."""
+    several = len({other.space for other in rows}) > 1
+    return f"{row.method} candidates, validation" + (f", {row.space}" if several else "")
 
 
 def _labels(rows: Sequence[Row]) -> list[str]:

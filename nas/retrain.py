@@ -138,7 +138,7 @@ def _summary(settings: Retrain, parts: Parts, metrics: dict[str, float], seconds
         genotype=parts.genotype,
         params=cost.params,
         macs=cost.macs,
-        metrics=metrics,
+        metrics={**metrics, "bops": cost.bops, "memory_bytes": cost.memory_bytes},
         epochs=parts.recipe.epochs,
         device=device_words(parts.device),
         wall_seconds=seconds,

@@ -29,7 +29,7 @@ from nas.data import DataSource
 from nas.optimization import Budget, CompilationError, RecordingError, SearchMethod, SearchProcess
 from nas.parallel import Ranks, Seat, joined
 from nas.space import SearchSpace, Skeleton
-from nas.tracking import Summary, device_words, write_summary
+from nas.tracking import COSTS, Summary, device_words, write_summary
 from nas.tracking.tensorboard import Setting
 
 
@@ -68,11 +68,11 @@ class Parts:
     steps: int
 
     def costs(self, genotype: Genotype) -> dict[str, int]:
-        """What the network of a genotype costs, counted, without its auxiliary heads."""
+        """What the network of a genotype costs, counted: each of COSTS."""
         with torch.device("meta"):
             network = self.space.network(genotype, self.skeleton)
         counted = asdict(count(network, self.skeleton.image_shape))
-        return {name: number for name, number in counted.items() if name != "auxiliary_params"}
+        return {name: counted[name] for name in COSTS}
 
 
 def search(config: DictConfig) -> None:
@@ -168,7 +168,12 @@ def _summary(job: Job, parts: Parts, record: EpochRecord, ahead: Mapping[str, fl
         genotype=record.genotype,
         params=costs["params"],
         macs=costs["macs"],
-        metrics={**_metrics(parts.process, record), **ahead},
+        metrics={
+            **_metrics(parts.process, record),
+            "bops": costs["bops"],
+            "memory_bytes": costs["memory_bytes"],
+            **ahead,
+        },
         epochs=record.epoch + 1,
         device=device_words(parts.device, job.settings.trainer.devices),
         wall_seconds=time.time() - job.started,

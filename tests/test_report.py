@@ -5,6 +5,8 @@ import sys
 import pytest
 
 from nas import report
+from nas.architecture import CandidateRecord, Genotype
+from nas.tracking import Candidate, append_candidate
 from tests.tracking.fabricated import RETRAIN, SEARCH, failed_run, run
 
 
@@ -120,3 +122,109 @@ def test_the_command_line(tmp_path):
     assert (
         done.stderr == f"error: there is no folder {tmp_path / 'none'}: give the output folder of a run or of a sweep\n"
     )
+
+
+# networks that baselines trained
+
+
+CELLS = Genotype("darts", {}, {"normal/2": [["sep_conv_3x3", 0]]})
+
+
+def candidate(name: str, accuracy: float, macs: int, *, genotype: Genotype = CELLS, **costs: float) -> Candidate:
+    record = CandidateRecord(name, genotype, 2, 0.5, 0.5, 1.0, accuracy)
+    return Candidate(record, {"params": macs // 10, "macs": macs, **costs})
+
+
+@pytest.fixture
+def baselines(sweep):
+    """The sweep, with a homogeneous baseline of two seeds and a random one: 3 networks and 1."""
+    genotypes = [Genotype("darts", {}, {"normal/2": [[name, 0]]}) for name in ("skip", "sep")]
+    for seed in (0, 1):
+        folder = run(sweep / f"homogeneous{seed}", method="homogeneous", setting=["method=homogeneous"], seed=seed)
+        append_candidate(folder, candidate("skip", 0.25 + seed / 4, 500, genotype=genotypes[0], bops=10**6))
+        append_candidate(folder, candidate("sep", 0.75, 3_000, genotype=genotypes[1], bops=2 * 10**6))
+        # the same name in both seeds, but another genotype in each
+        append_candidate(sweep / f"random{seed}", candidate("random 0", 0.125, 900, genotype=genotypes[seed]))
+    return sweep
+
+
+def test_candidates_get_a_table_of_their_own(baselines, capsys):
+    assert report.main([str(baselines)]) == 0
+    printed = capsys.readouterr()
+    assert printed.out == (baselines / "summary.md").read_text() + "\n" + (baselines / "candidates.md").read_text()
+    assert (baselines / "candidates.md").read_text().splitlines() == [
+        "| space | method | candidate | seeds | valid accuracy (%) | params | MACs | BOPs |",
+        "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: |",
+        "| darts | homogeneous | skip | 0, 1 | 37.50 ± 17.68 | 50 | 500 | 1,000,000 |",
+        "| darts | homogeneous | sep | 0, 1 | 75.00 ± 0.00 | 300 | 3,000 | 2,000,000 |",
+        "| darts | random | random 0 | 0 | 12.50 | 90 | 900 |  |",
+        "| darts | random | random 0 | 1 | 12.50 | 90 | 900 |  |",
+    ]
+    rows = list(csv.DictReader((baselines / "candidates.csv").read_text().splitlines()))
+    assert [row["name"] for row in rows] == ["skip", "sep", "random 0", "random 0"]
+    assert rows[0] == {
+        "space": "darts",
+        "method": "homogeneous",
+        "setting": "method=homogeneous",
+        "name": "skip",
+        "seeds": "0 1",
+        "valid_accuracy": "0.375",
+        "valid_accuracy_std": str(0.125 * 2**0.5),
+        "params": "50",
+        "macs": "500",
+        "bops": "1000000",
+        "memory_bytes": "",
+    }
+    assert printed.err == (
+        f"wrote summary.md, summary.csv, candidates.md, candidates.csv and accuracy_cost.png into {baselines}\n"
+    )
+
+
+def test_candidates_are_drawn_beside_the_runs(baselines, drawn):
+    assert report.main([str(baselines)]) == 0
+    ((points, labels),) = drawn
+    assert labels["x_label"] == "MACs"
+    of_candidates = [(point.group, point.x, point.y) for point in points if "candidates" in point.group]
+    assert of_candidates == [
+        ("homogeneous candidates, validation", 500, 37.5),
+        ("homogeneous candidates, validation", 3_000, 75.0),
+        ("random candidates, validation", 900, 12.5),
+        ("random candidates, validation", 900, 12.5),
+    ]
+    assert len(points) == 4 + 3
+
+
+@pytest.mark.parametrize(
+    ("cost", "metric", "title"),
+    [("bops", "bops", "BOPs"), ("memory", "memory_bytes", "bytes"), ("params", None, "params")],
+)
+def test_another_cost_can_be_drawn(cost, metric, title, tmp_path, drawn):
+    counted = {} if metric is None else {metric: 7_000.0}
+    run(tmp_path / "0", params=7_000, metrics={**SEARCH, **counted})
+    assert report.main([str(tmp_path), "--cost", cost]) == 0
+    (((point,), labels),) = drawn
+    assert (point.x, labels["x_label"]) == (7_000, title)
+    assert ("| BOPs |" in (tmp_path / "summary.md").read_text()) == (cost == "bops")
+
+
+def test_a_cost_that_a_run_lacks(baselines, capsys):
+    for words, label in (
+        ([baselines], "first_order"),
+        ([baselines / "homogeneous0", "--out", baselines], "homogeneous"),
+    ):
+        message = error([*words, "--cost", "memory"], capsys)
+        assert f"{label} has no memory_bytes: its runs did not count it; give --cost macs or --cost params" in message
+
+
+def test_an_unknown_cost_is_listed(sweep, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        report.main([str(sweep), "--cost", "watts"])
+    said = capsys.readouterr().err
+    assert all(name in said for name in ("params", "macs", "bops", "memory", "watts"))
+
+
+@pytest.mark.parametrize("line", ['{"name": "x"}', "[]", "nothing"])
+def test_candidates_that_cannot_be_read(line, baselines, capsys):
+    path = baselines / "random0" / "candidates.jsonl"
+    path.write_text(path.read_text() + line + "\n")
+    assert f"{path}, line 2" in error([baselines], capsys)

@@ -8,7 +8,7 @@ from hydra.utils import instantiate
 from nas.architecture import Genotype
 from nas.cli.settings import Budget as Settings
 from nas.costs import CostModel
-from nas.optimization import Budget, HomogeneousLine
+from nas.optimization import Budget, HomogeneousLine, in_words
 from nas.space import SearchSpace, Skeleton
 from nas.tracking import read_candidates, read_summary
 
@@ -36,9 +36,12 @@ def homogeneous_line(cost: CostModel, limit: float | None = None, *, hard: bool 
 
 
 def require_counted(budget: Budget, space: SearchSpace, genotype: Genotype, counted: Mapping[str, float]) -> None:
-    """Holds the cost model against what was counted on the derived network, where that counts the same."""
+    """Holds the cost model against what was counted on the derived network, where that counts the same.
+
+    Bytes are counted whole: less than one apart is no disagreement.
+    """
     found, spent = counted.get(COUNTED.get(budget.cost.name, budget.cost.name)), budget.spent(space, genotype)
-    assert found is None or found == round(spent), (
+    assert found is None or abs(found - spent) < 1, (
         f"the cost model says {spent} {budget.cost.name}, but the derived network has {found}"
     )
 
@@ -46,9 +49,9 @@ def require_counted(budget: Budget, space: SearchSpace, genotype: Genotype, coun
 def spent_in_words(budget: Budget, spent: float) -> str:
     """What a derived genotype costs, and how that stands to the limit."""
     if budget.limit is None:
-        return f"it costs {spent:,.0f} {budget.cost.name}"
+        return f"it costs {in_words(spent, budget.cost)}"
     over = "" if spent <= budget.limit else ", which it exceeds: add budget.hard=true for one that does not"
-    return f"it costs {spent:,.0f} {budget.cost.name} of at most {budget.limit:,.0f}{over}"
+    return f"it costs {in_words(spent, budget.cost)} of at most {in_words(budget.limit, budget.cost)}{over}"
 
 
 def _points(run: Path, kind: str) -> list[tuple[float, float]]:

@@ -2,13 +2,15 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.optimize import Bounds, LinearConstraint, milp
-from scipy.sparse import csr_array
 
 from nas.costs.sums import Sum
 from nas.costs.terms import CostTerm
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 Indices = dict[str, int]
 """The index of the candidate that each choice takes."""
@@ -61,6 +63,12 @@ class Program:
 
         The solver's tolerances are about 1e-10 of the largest coefficient of the objective, and 1e-10 of the limit.
         """
+        from scipy.optimize import (
+            Bounds,
+            LinearConstraint,
+            milp,
+        )  # takes half a second, and few commands solve anything
+
         matrix, values = self._equalities.matrix()
         constraints = [LinearConstraint(matrix, values, values)]
         if np.isfinite(limit):
@@ -122,8 +130,10 @@ class _Rows:
         self.factors.append(factors)
         self.values.append(value)
 
-    def matrix(self) -> tuple[csr_array, np.ndarray]:
+    def matrix(self) -> "tuple[csr_array, np.ndarray]":
         """The left side and the right side of all rows."""
+        from scipy.sparse import csr_array
+
         ends = list(itertools.accumulate((row.size for row in self.columns), initial=0))
         data = np.concatenate(self.factors), np.concatenate(self.columns), np.array(ends)
         return csr_array(data, shape=(len(self.values), self.width)), np.array(self.values)

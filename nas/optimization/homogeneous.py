@@ -2,7 +2,7 @@
 
 import torch
 
-from nas.optimization.budget import Budget
+from nas.optimization.budget import Budget, in_words
 from nas.optimization.candidates import CandidateTraining
 from nas.optimization.feed import Feed
 from nas.optimization.method import SearchMethod
@@ -50,11 +50,13 @@ class Homogeneous(SearchMethod):
                 f"trainer.epochs is {recipe.epochs}, but space {space.name!r} has {len(genotypes)} homogeneous "
                 f"genotypes ({', '.join(genotypes)}) to train; give at least {len(genotypes)}"
             )
-        if budget is not None and not any(budget.allows(space, genotype) for genotype in genotypes.values()):
+        if budget is not None and budget.limit is not None:
             costs = {name: budget.spent(space, genotype) for name, genotype in genotypes.items()}
             cheapest = min(costs, key=costs.__getitem__)
-            raise ValueError(
-                f"no homogeneous genotype of space {space.name!r} costs at most {budget.limit:,.0f} "
-                f"{budget.cost.name}: the cheapest, {cheapest!r}, costs {costs[cheapest]:,.0f}; give at least that"
-            )
+            if costs[cheapest] > budget.limit:
+                raise ValueError(
+                    f"no homogeneous genotype of space {space.name!r} costs at most "
+                    f"{in_words(budget.limit, budget.cost)}: the cheapest, {cheapest!r}, costs "
+                    f"{in_words(costs[cheapest], budget.cost)}; give at least that"
+                )
         return CandidateTraining(space, skeleton, genotypes, train, valid, recipe, device, budget)

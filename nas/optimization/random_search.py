@@ -3,7 +3,7 @@
 import torch
 
 from nas.architecture import Genotype
-from nas.optimization.budget import Budget
+from nas.optimization.budget import Budget, in_words
 from nas.optimization.candidates import CandidateTraining
 from nas.optimization.feed import Feed
 from nas.optimization.method import SearchMethod
@@ -59,6 +59,6 @@ def _drawn(space: SearchSpace, generator: torch.Generator, budget: Budget | None
     assert budget is not None
     assert budget.limit is not None
     raise ValueError(
-        f"none of {MOST_DRAWS:,} random genotypes of space {space.name!r} costs at most {budget.limit:,.0f} "
-        f"{budget.cost.name}: give a larger budget, or search by gradients with budget.hard=true"
+        f"none of {MOST_DRAWS:,} random genotypes of space {space.name!r} costs at most "
+        f"{in_words(budget.limit, budget.cost)}: give a larger budget, or search by gradients with budget.hard=true"
     )

@@ -23,7 +23,7 @@ class Target(Budget):
     """
 
     def __init__(
-        self, cost: CostModel, limit: float | None, *, hard: bool = False, rate: float = 0.05, damping: float = 1.0
+        self, cost: CostModel, limit: float | None, *, hard: bool = False, rate: float = 0.2, damping: float = 3.0
     ) -> None:
         if limit is None:
             raise ValueError(f"budget=target needs an amount, such as budget.{cost.name}=0.25x, not 'any'")

@@ -1,8 +1,9 @@
+from nas.tracking.candidate_table import CandidateRow, candidates_to_markdown, tabulate_candidates, write_candidates
 from nas.tracking.candidates import Candidate, append_candidate, read_candidates
 from nas.tracking.checkpoint import load_checkpoint, save_checkpoint
 from nas.tracking.entropy import entropy
 from nas.tracking.files import append_line, read_lines, write_atomically
-from nas.tracking.formats import to_csv, to_markdown, write_table
+from nas.tracking.formats import COSTS, to_csv, to_markdown, write_table
 from nas.tracking.machine import device_words, versions
 from nas.tracking.runs import LeftOut, Runs, collect, is_run
 from nas.tracking.summary import Summary, read_summary, write_summary
@@ -10,7 +11,9 @@ from nas.tracking.table import Row, Spread, Table, tabulate
 from nas.tracking.tensorboard import TensorBoard
 
 __all__ = [
+    "COSTS",
     "Candidate",
+    "CandidateRow",
     "LeftOut",
     "Row",
     "Runs",
@@ -20,6 +23,7 @@ __all__ = [
     "TensorBoard",
     "append_candidate",
     "append_line",
+    "candidates_to_markdown",
     "collect",
     "device_words",
     "entropy",
@@ -30,10 +34,12 @@ __all__ = [
     "read_summary",
     "save_checkpoint",
     "tabulate",
+    "tabulate_candidates",
     "to_csv",
     "to_markdown",
     "versions",
     "write_atomically",
+    "write_candidates",
     "write_summary",
     "write_table",
 ]

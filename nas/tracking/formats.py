@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from nas.tracking.files import write_atomically
@@ -20,11 +21,14 @@ CSV_COLUMNS = (
     "valid_accuracy_std",
     "params",
     "macs",
+    "bops",
     "wall_seconds",
     "folder",
     "reason",
 )
-NUMBERS = ("seeds", "test accuracy (%)", "valid accuracy (%)", "params", "MACs", "seconds")
+COSTS = {"params": "params", "macs": "MACs", "bops": "BOPs", "memory_bytes": "bytes"}
+"""What a summary calls the costs of a network, and their titles."""
+NUMBERS = ("seeds", "test accuracy (%)", "valid accuracy (%)", "params", "MACs", "BOPs", "seconds")
 
 
 def write_table(folder: Path | str, table: Table) -> None:
@@ -38,16 +42,27 @@ def to_markdown(table: Table) -> str:
 
     The setting leaves out space and method, which have columns of their own; a column without entries is not shown.
     """
-    cells = [_cells(row) for row in table.rows]
-    columns = [column for column in cells[0] if any(row[column] for row in cells)] if cells else []
-    lines = []
-    if columns:
-        lines += [_line(columns), _line(["---:" if column in NUMBERS else "---" for column in columns])]
-        lines += [_line([row[column] for column in columns]) for row in cells]
+    lines = markdown_table([_cells(row) for row in table.rows], numbers=NUMBERS)
     if table.left_out:
         left_out = [f"- `{item.folder.as_posix()}`: {item.reason}" for item in table.left_out]
         lines += [*([""] if lines else []), f"Not counted ({len(left_out)}):", "", *left_out]
     return "\n".join(lines) + "\n"
+
+
+def markdown_table(rows: Sequence[Mapping[str, str]], *, numbers: Collection[str]) -> list[str]:
+    """The lines of a table: a text for each column in each row, `numbers` to the right; no columns without any text."""
+    columns = [column for column in rows[0] if any(row[column] for row in rows)] if rows else []
+    if not columns:
+        return []
+    head = [_line(columns), _line(["---:" if column in numbers else "---" for column in columns])]
+    return head + [_line([row[column] for column in columns]) for row in rows]
+
+
+def percent(spread: Spread | None) -> str:
+    """An accuracy in percent, with its standard deviation where there is one; nothing for None."""
+    if spread is None:
+        return ""
+    return f"{100 * spread.mean:.2f}" + ("" if spread.std is None else f" ± {100 * spread.std:.2f}")
 
 
 def to_csv(table: Table) -> str:
@@ -65,10 +80,11 @@ def to_csv(table: Table) -> str:
 def _cells(row: Row) -> dict[str, str]:
     numbers = (
         str(len(row.seeds)),
-        _percent(row.test_accuracy),
-        _percent(row.valid_accuracy),
+        percent(row.test_accuracy),
+        percent(row.valid_accuracy),
         f"{row.params:,.0f}",
         f"{row.macs:,.0f}",
+        "" if row.bops is None else f"{row.bops:,.0f}",
         f"{row.wall_seconds:,.1f}",
     )
     words = {"command": row.command, "space": row.space, "method": row.method, "setting": " ".join(row.further_setting)}
@@ -87,18 +103,13 @@ def _record(row: Row) -> dict[str, str | int | float | None]:
         **_fractions("valid_accuracy", row.valid_accuracy),
         "params": row.params,
         "macs": row.macs,
+        "bops": row.bops,
         "wall_seconds": row.wall_seconds,
     }
 
 
 def _fractions(name: str, spread: Spread | None) -> dict[str, float | None]:
     return {} if spread is None else {name: spread.mean, f"{name}_std": spread.std}
-
-
-def _percent(spread: Spread | None) -> str:
-    if spread is None:
-        return ""
-    return f"{100 * spread.mean:.2f}" + ("" if spread.std is None else f" ± {100 * spread.std:.2f}")
 
 
 def _line(cells: list[str]) -> str:

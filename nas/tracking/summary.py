@@ -38,7 +38,7 @@ class Summary:
 
     `setting` is what was asked for on the command line apart from the seed; runs that differ in the seed alone have
     equal settings and are averaged. `metrics` holds what its command must give (METRICS) and any further number, such
-    as a retraining's valid_accuracy; losses are in nats, accuracies are fractions in [0, 1]. `device` is in words.
+    as bops and memory_bytes of the network; losses are in nats, accuracies fractions in [0, 1]. `device` is in words.
 
     Raises:
         ValueError: an unknown command, a metric missing, or one called like a field.

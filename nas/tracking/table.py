@@ -32,12 +32,13 @@ class Row:
     params: float
     macs: float
     wall_seconds: float
+    bops: float | None = None
+    memory_bytes: float | None = None
 
     @property
     def further_setting(self) -> tuple[str, ...]:
         """The setting without what `space` and `method` say already."""
-        known = (f"space={self.space}", f"method={self.method}")
-        return tuple(override for override in self.setting if override not in known)
+        return further_setting(self.setting, self.space, self.method)
 
     @property
     def accuracy(self) -> Spread:
@@ -55,11 +56,21 @@ class Table:
     left_out: tuple[LeftOut, ...]
 
 
+def further_setting(setting: Sequence[str], space: str, method: str) -> tuple[str, ...]:
+    """A setting without the space and the method, which have columns of their own."""
+    return tuple(override for override in setting if override not in (f"space={space}", f"method={method}"))
+
+
 def tabulate(runs: Runs) -> Table:
     """Groups the finished runs over their seeds and averages each group."""
     summaries = sorted(runs.finished.values(), key=lambda summary: (group(summary), summary.seed))
     rows = tuple(_row(list(members)) for _, members in itertools.groupby(summaries, key=group))
     return Table(rows, runs.left_out)
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Mean and sample standard deviation of at least one value."""
+    return Spread(float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else None)
 
 
 def _row(members: Sequence[Summary]) -> Row:
@@ -75,11 +86,17 @@ def _row(members: Sequence[Summary]) -> Row:
         params=float(np.mean([summary.params for summary in members])),
         macs=float(np.mean([summary.macs for summary in members])),
         wall_seconds=float(np.mean([summary.wall_seconds for summary in members])),
+        bops=_mean(members, "bops"),
+        memory_bytes=_mean(members, "memory_bytes"),
     )
 
 
 def _spread(members: Sequence[Summary], metric: str) -> Spread | None:
     values = [summary.metrics[metric] for summary in members if metric in summary.metrics]
-    if not values:
-        return None
-    return Spread(float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else None)
+    return spread(values) if values else None
+
+
+def _mean(members: Sequence[Summary], metric: str) -> float | None:
+    """The mean of what all have counted, or None."""
+    values = [summary.metrics[metric] for summary in members if metric in summary.metrics]
+    return float(np.mean(values)) if len(values) == len(members) else None

@@ -24,7 +24,7 @@ def test_no_space_is_a_mistake_that_lists_them(tmp_path: Path) -> None:
     [
         ("space=dart", ["'dart'", SPACES, "did you mean 'darts'"]),
         ("+space=pcdarts", ["'pcdarts'", SPACES, "did you mean 'pc_darts'"]),
-        ("method=secnd_order", ["'secnd_order'", "first_order, random, second_order, single_level"]),
+        ("method=secnd_order", ["'secnd_order'", "first_order, homogeneous, random, second_order, single_level"]),
         ("data=cifar", ["'cifar'", "cifar10, ", "svhn"]),
         ("+debug=smok", ["'smok'", "smoke"]),
         ("+experiment=darts_cifar", ["'darts_cifar'", "darts_cifar10"]),

@@ -65,6 +65,9 @@ def words_of(file: str) -> list[tuple[str, ...]]:
         )
     if group == "data":
         return [(command, *words, f"data={name}", *NEEDED.get(name, [])) for command, words in given.items()]
+    if group == "budget":
+        line = ["budget.loss.line=[[1,2],[2,1]]"] if name == "homogeneous_line" else []
+        return [("search", *given["search"], f"budget={name}", "budget.bops=0.5x", *line)]
     if group == "method":
         return [("search", *given["search"], f"method={name}")]
     if group == "space":
@@ -246,6 +249,13 @@ PUBLIC: dict[str, dict[str, str]] = {
         "seed": "3",
         "device": "cpu",
         "method": "random",
+        "budget": "penalty",
+        "budget.params": "0.25x",
+        "budget.macs": "12000000.0",
+        "budget.bops": "0.5x",
+        "budget.memory": "any",
+        "budget.latency": "0.001",
+        "budget.hard": "true",
         "data": "mnist",
         "data.root": "somewhere",
         "trainer.epochs": "3",
@@ -292,7 +302,7 @@ def test_the_public_keys_are_there_and_take_their_values(command: str) -> None:
         before = compose(command, overrides=[given], return_hydra_config=True)
         # without ++: a key that was not there would be refused
         after = compose(command, overrides=[given, *words], return_hydra_config=True)
-    for key in PUBLIC[command].keys() - {"method", "data", "debug"}:
+    for key in PUBLIC[command].keys() - {"method", "budget", "data", "debug"}:
         assert str(OmegaConf.select(after, key)).lower() == PUBLIC[command][key]
         assert OmegaConf.select(before, key, throw_on_missing=False) != OmegaConf.select(after, key)
     if command != "cost":
@@ -300,7 +310,9 @@ def test_the_public_keys_are_there_and_take_their_values(command: str) -> None:
         assert after.trainer.max_steps == 2
     if command == "search":
         assert after.method.name == "random"
-    composed(command, given, *words)
+        assert after.budget.loss._target_ == "nas.optimization.Penalty"
+    further_amounts = tuple(f"budget.{kind}=" for kind in ("params", "macs", "memory", "latency"))  # one at a time
+    composed(command, given, *(word for word in words if not word.startswith(further_amounts)))
 
 
 def test_no_other_key_of_these_names_is_public() -> None:

@@ -6,10 +6,18 @@ from typing import Any
 
 import pytest
 
+from nas.costs import bops_per_output
 from tests.cli.commands import call, succeed
 
-V2 = {"params": 3_349_342, "macs": 528_359_040}
-"""DARTS_V2 at 36 channels and 20 cells on 32x32 (Liu et al., 2019: 3.3 M); specs/darts.md, 1.6."""
+V2 = {
+    "params": 3_349_342,
+    "macs": 528_359_040,
+    "bops": 560_747_727_782,
+    "memory_bytes": 4 * 3_349_342,
+    "peak_activation_bytes": 6_868_992,
+}
+"""DARTS_V2 at 36 channels and 20 cells on 32x32 (Liu et al., 2019: 3.3 M); specs/darts.md, 1.6. Bit operations and
+activations are recorded from this code, which tests/costs holds to hooks and to networks followed by hand."""
 
 
 def cost(cwd: Path, *words: str) -> dict[str, Any]:
@@ -27,7 +35,16 @@ def cost(cwd: Path, *words: str) -> dict[str, Any]:
         ("network.channels=36 network.cells=20 network.stem=cifar", V2),
         ("input_shape=[3,32,32] network.auxiliary=true", {**V2, "auxiliary_params": 476_426}),
         # 576 = 4 * 4 * 36 features reach the classifier
-        ("network.num_classes=100", {"params": 3_349_342 + 90 * 577, "macs": 528_359_040 + 90 * 576}),
+        (
+            "network.num_classes=100",
+            {
+                **V2,
+                "params": 3_349_342 + 90 * 577,
+                "macs": 528_359_040 + 90 * 576,
+                "bops": V2["bops"] + 90 * bops_per_output(576, 32, 32),
+                "memory_bytes": 4 * (3_349_342 + 90 * 577),
+            },
+        ),
     ],
 )
 def test_darts_v2_costs_what_its_authors_say(words: str, expected: dict[str, int], tmp_path: Path) -> None:
@@ -36,15 +53,17 @@ def test_darts_v2_costs_what_its_authors_say(words: str, expected: dict[str, int
 
 def test_a_larger_image_costs_more_and_weighs_the_same(tmp_path: Path) -> None:
     found = cost(tmp_path, "genotype=DARTS_V2", "input_shape=[3,64,64]")
-    assert found["params"] == V2["params"]
-    # all but the 5,760 of the classifier grow with the number of pixels
+    assert (found["params"], found["memory_bytes"]) == (V2["params"], V2["memory_bytes"])
+    # all but the classifier, 10 outputs from 576 features, grows with the number of pixels
     assert found["macs"] == 4 * (V2["macs"] - 5_760) + 5_760
+    classifier = 10 * bops_per_output(576, 32, 32)
+    assert found["bops"] == 4 * (V2["bops"] - classifier) + classifier
 
 
 def test_the_imagenet_stem_has_a_thousand_classes_and_images_of_224(tmp_path: Path) -> None:
     words = ("genotype=DARTS_V2", "network.channels=48", "network.cells=14", "network.stem=imagenet")
     found = cost(tmp_path, *words)
-    assert found == {"params": 4_718_752, "macs": 529_911_552}  # specs/darts.md, 1.6: 529.912 M
+    assert (found["params"], found["macs"]) == (4_718_752, 529_911_552)  # specs/darts.md, 1.6: 529.912 M
     assert cost(tmp_path, *words, "network.num_classes=1000", "input_shape=[3,224,224]") == found
 
 
@@ -55,9 +74,11 @@ def test_pc_darts_costs_what_its_authors_say(tmp_path: Path) -> None:
 def test_a_run_directory_and_its_file_are_the_same(pc_darts_run: Path, tmp_path: Path) -> None:
     sizes = ("network.channels=8", "network.cells=2", "input_shape=[1,8,8]")
     summary = json.loads((pc_darts_run / "summary.json").read_text())
-    expected = {"params": summary["params"], "macs": summary["macs"]}
-    assert cost(tmp_path, f"genotype={pc_darts_run}", *sizes) == expected
-    assert cost(tmp_path, f"genotype={pc_darts_run / 'genotype.json'}", *sizes) == expected
+    found = cost(tmp_path, f"genotype={pc_darts_run}", *sizes)
+    assert found == cost(tmp_path, f"genotype={pc_darts_run / 'genotype.json'}", *sizes)
+    assert {key: found[key] for key in found if key != "peak_activation_bytes"} == {
+        key: summary[key] for key in ("params", "macs", "bops", "memory_bytes")
+    }
 
 
 @pytest.mark.parametrize(

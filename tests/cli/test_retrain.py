@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from nas.architecture import Genotype
+from nas.costs import count
 from nas.space import DropPath, Skeleton
 from tests.cli.commands import SMALL_CELL, TINY, Outcome, read_epochs, read_json, succeed
 from tests.cli.networks import SMOKE, network, params_and_macs
@@ -66,6 +67,8 @@ def test_the_summary_counts_the_network_without_its_auxiliary_head(
     summary, state = read_json(run / "summary.json"), state_of(run)
     genotype = Genotype.from_json((pc_darts_run / "genotype.json").read_text())
     assert (summary["params"], summary["macs"]) == params_and_macs(network(genotype), (1, 8, 8))
+    cost = count(network(genotype), (1, 8, 8))
+    assert (summary["bops"], summary["memory_bytes"]) == (cost.bops, 4 * summary["params"])
     assert state["skeleton"] == asdict(SMOKE) | {"auxiliary": True}
     assert any("auxiliary" in name for name in state["weights"])
     assert summary["genotype"] == read_json(pc_darts_run / "genotype.json") == state["genotype"]

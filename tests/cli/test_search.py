@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from nas.architecture import Genotype
+from nas.costs import count
 from tests.cli.commands import read_epochs, read_json
 from tests.cli.conftest import Searched
 from tests.cli.derivation import decisions
@@ -63,6 +64,8 @@ def test_the_summary_says_what_was_found_and_how(run: Path) -> None:
     summary, last = read_json(run / "summary.json"), read_epochs(run)[-1]
     genotype = Genotype.from_json((run / "genotype.json").read_text())
     assert (summary["params"], summary["macs"]) == params_and_macs(network(genotype), (1, 8, 8))
+    cost = count(network(genotype), (1, 8, 8))
+    assert (summary["bops"], summary["memory_bytes"]) == (cost.bops, 4 * summary["params"])
     for metric in ("train_loss", "train_accuracy", "valid_loss", "valid_accuracy"):
         assert summary[metric] == last[metric]
     assert not [key for key in summary if key.startswith("test")]

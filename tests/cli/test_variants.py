@@ -17,20 +17,21 @@ def test_every_method_searches_in_its_own_way(tmp_path: Path) -> None:
     words = ("space=darts", "debug=smoke", "network.cells=1", *SMALL_CELL, "trainer.arch_warmup=0")
     found = []
     for method in METHODS:
-        succeed("search", *words, f"method={method}", f"hydra.run.dir={method}", cwd=tmp_path)
+        kernels = ("space.operators=[none,skip_connect,sep_conv_3x3]",) if method == "homogeneous" else ()
+        succeed("search", *words, *kernels, f"method={method}", f"hydra.run.dir={method}", cwd=tmp_path)
         summary, epochs = read_json(tmp_path / method / "summary.json"), read_epochs(tmp_path / method)
         assert summary["method"] == method
         assert summary["genotype"] == epochs[-1]["genotype"]
         state = torch.load(tmp_path / method / "checkpoint.pt", weights_only=True)["state"]
         alphas = [epoch["alphas"] for epoch in epochs]
-        if method == "random":
+        if method in ("random", "homogeneous"):
             assert alphas == [{}, {}]
             assert "alphas" not in state
         else:
             assert alphas[0] != alphas[1]
             assert sorted(state["alphas"]) == ["tables.normal/op", "tables.reduce/op"]
-        assert alphas[-1] not in found
-        found.append(alphas[-1])
+        assert (alphas[-1], summary["genotype"]) not in found
+        found.append((alphas[-1], summary["genotype"]))
 
 
 @pytest.mark.parametrize("space", SPACES)

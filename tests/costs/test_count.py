@@ -32,26 +32,31 @@ class Residual(nn.Module):
         return self.classifier(x.mean(dim=(2, 3)))
 
 
-def slow_cost(network: nn.Module, shape: tuple[int, int, int]) -> tuple[int, int]:
-    """Parameters without auxiliary parts, and multiply-accumulates that hooks see in a forward pass of one image."""
-    macs = []
+def slow_cost(network: nn.Module, shape: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Parameters without auxiliary parts, multiply-accumulates and bit operations that hooks see in a forward pass."""
+    macs, bops = [], []
 
     def of_convolution(module: nn.Conv2d, _: object, y: Tensor) -> None:
         taps = module.kernel_size[0] * module.kernel_size[1] * (module.in_channels // module.groups)
         macs.append(y.shape[1] * y.shape[2] * y.shape[3] * taps)
+        bops.append(y.numel() * bops_per_output(taps, 32, 32))
+
+    def of_linear(module: nn.Linear, *_: object) -> None:
+        macs.append(module.in_features * module.out_features)
+        bops.append(module.out_features * bops_per_output(module.in_features, 32, 32))
 
     hooks = []
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             hooks.append(module.register_forward_hook(of_convolution))
         if isinstance(module, nn.Linear):
-            hooks.append(module.register_forward_hook(lambda m, _, y: macs.append(m.in_features * m.out_features)))
+            hooks.append(module.register_forward_hook(of_linear))
     with torch.no_grad():
         network.eval()(torch.zeros(1, *shape))
     for hook in hooks:
         hook.remove()
     params = sum(p.numel() for name, p in network.named_parameters() if not name.startswith("auxiliary"))
-    return params, sum(macs)
+    return params, sum(macs), sum(bops)
 
 
 def test_a_residual_network_by_hand() -> None:
@@ -77,7 +82,7 @@ def test_a_residual_network_by_hand() -> None:
 def test_published_cells_against_hooks(name: str, skeleton: Skeleton, shape: tuple[int, int, int]) -> None:
     network = darts().network(PUBLISHED[name], skeleton)
     cost = count(network, shape)
-    assert (cost.params, cost.macs) == slow_cost(network, shape)
+    assert (cost.params, cost.macs, cost.bops) == slow_cost(network, shape)
     assert (cost.auxiliary_params > 0) == skeleton.auxiliary
 
 

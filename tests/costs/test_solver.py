@@ -3,6 +3,8 @@
 import itertools
 import math
 import random
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -10,6 +12,7 @@ from torch import Tensor
 
 from nas.architecture import Candidate, Choice
 from nas.costs import CostModel, CostTerm, Quantity, SearchedLayer, bops
+from nas.costs.program import Indices, Program
 from nas.costs.terms import tabulated
 
 Decisions = dict[str, Candidate]
@@ -75,6 +78,26 @@ def test_equal_scores_leave_the_first_candidates_that_fit() -> None:
         assert all(model.exact({**found, name: candidate}) > limit for candidate in earlier)
     assert model.smallest()[1] == {"x": 2, "y": 2, "z": 8}
     assert model.largest()[1] == {"x": 8, "y": 8, "z": 8}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_solver_that_lets_limits_slip_is_not_believed(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the solver's tolerance does at a distance of 1e-10 of the limit, here at 20 % of it."""
+    model = random_model(random.Random(seed))
+    generator = torch.Generator().manual_seed(seed)
+    scores = {name: torch.randn(len(c.candidates), generator=generator) for name, c in model.choices.items()}
+    limit = model.exact(model.best_within(math.inf, scores)) - 1  # the best genotype of all is one too dear
+    strict, asked = Program.minimised, []
+
+    def lenient(self: Program, objective: Any, limit: float = math.inf, excluded: Sequence[Indices] = ()) -> Indices:
+        asked.append(len(excluded))
+        return strict(self, objective, 1.2 * limit, excluded)
+
+    expected = model.best_within(limit, scores)
+    monkeypatch.setattr(Program, "minimised", lenient)
+    assert model.best_within(limit, scores) == expected
+    assert asked == list(range(len(asked)))
+    assert len(asked) > 1
 
 
 def test_minus_infinity_is_taken_only_where_nothing_else_fits() -> None:
