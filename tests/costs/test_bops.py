@@ -70,6 +70,11 @@ def test_signs_are_added_but_not_multiplied() -> None:
     assert bops_per_output(1, 1, 1) == 0
 
 
+def test_a_sum_of_a_power_of_two_needs_no_further_bit() -> None:
+    # 16 products of 1: log2(16) bits, as the formula says
+    assert bops_per_output(16, 2, 1) == 16 + 15 * 4 == bops_of_filter(1, 1, 2, [1] * 16)
+
+
 class QuantizedConv(nn.Conv2d):
     """A convolution that says its bits, and multiplies its weight by something, as a quantizer does."""
 
