@@ -43,9 +43,7 @@ class LendingNetwork(nn.Module):
         super().__init__()
         self.network = network
         self._borrowers = {
-            f"{path}.mixture".lstrip("."): module.choice
-            for path, module in network.named_modules()
-            if isinstance(module, Lent)
+            f"{path}.mixture": module.choice for path, module in network.named_modules() if isinstance(module, Lent)
         }
 
     @property

@@ -45,14 +45,14 @@ class QuantizedLayer(nn.Module, ABC):
             quantizer.start(Tally(self.weight))
 
     def _with(self: Self, on_input: nn.Module | None, on_weight: nn.Module | None) -> Self:
-        """Takes its modules; quantizers of the weight that have no step yet are started."""
+        """Takes its modules, in its own mode; quantizers of the weight that have no step yet are started."""
         self.on_input = nn.Identity() if on_input is None else on_input
         self.on_weight = nn.Identity() if on_weight is None else on_weight
         if not self.weight.is_meta:
             for quantizer in quantizers_in(self.on_weight):
                 if quantizer.step_size().isnan():
                     quantizer.start(Tally(self.weight))
-        return self
+        return self.train(self.training)
 
 
 class QuantizedConv2d(QuantizedLayer, nn.Conv2d):

@@ -40,6 +40,10 @@ def test_it_normalizes_by_the_batch_and_leaves_no_trace(
     assert list(before) == list(norm.state_dict())
     assert made.weight is norm.weight
     assert made.running_mean is norm.running_mean
+    plain = made.plain()
+    assert type(plain) is kind
+    assert plain.training == training
+    assert torch.equal(plain(x), copy.deepcopy(norm).train(training)(x))
 
 
 @pytest.mark.parametrize("affine", [True, False])

@@ -124,8 +124,9 @@ def test_all_else_stays(kind: type[LSQ] | type[NICE], fails: bool) -> None:
 
 def test_nice_has_the_statistics_of_all_that_arrives_although_they_move_in_training() -> None:
     bits = (2, 4)
-    supernet, x = LendingNetwork(network(NICE, bits)).train(), 3 + random_images(3, 2, 6, 6)
-    calibrate(supernet, lambda: supernet(x, mixture(supernet, bits)))
+    supernet, x = LendingNetwork(network(NICE, bits)).train(), random_images(6, 2, 6, 6)
+    x[3:] += 3
+    calibrate(supernet, lambda: [supernet(batch, mixture(supernet, bits)) for batch in (x[:3], x[3:])])
     for quantizer in quantizers_in(supernet.network[0].on_input):
         assert quantizer.mean.item() == pytest.approx(x.mean().item(), rel=1e-9)
         assert quantizer.deviation.item() == pytest.approx(x.std(correction=0).item(), rel=1e-9)

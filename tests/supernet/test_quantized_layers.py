@@ -53,6 +53,20 @@ def test_without_modules_it_is_the_linear_layer(bias: bool) -> None:
     assert made.bias is layer.bias
 
 
+@pytest.mark.parametrize("number", range(5))
+def test_a_plain_layer_again_is_the_one_that_it_was(number: int) -> None:
+    layer, x = convolutions()[number].double().eval(), random_images(2, 4, 7, 8)
+    plain = QuantizedConv2d.of(layer, on_input=LSQ(2, "input"), on_weight=LSQ(2, "weight")).plain()
+    assert type(plain) is nn.Conv2d
+    assert plain.weight is layer.weight
+    assert not plain.training
+    assert torch.equal(plain(x), layer(x))
+    linear = nn.Linear(5, 3, bias=number > 2).double()
+    again = QuantizedLinear.of(linear, on_weight=LSQ(2, "weight")).plain()
+    assert type(again) is nn.Linear
+    assert torch.equal(again(x[0, 0, :, :5]), linear(x[0, 0, :, :5]))
+
+
 def test_making_one_draws_nothing_and_keeps_the_mode() -> None:
     layer = nn.Conv2d(4, 6, 3).eval()
     layer.weight.requires_grad_(False)
