@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[1]
 COMMANDS = ("nas.search", "nas.retrain", "nas.draw", "nas.cost", "nas.report")
 FLOORS: dict[str, int] = {
     "nas.architecture": 0,
+    "nas.channels": 0,
     "nas.parallel": 0,
     "nas.relaxation": 1,
     "nas.supernet": 1,

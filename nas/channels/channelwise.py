@@ -78,12 +78,17 @@ def layer_normalized(call: Call) -> list[Lines]:
     return [x.lines, *[(None,) * output.dim() for output in call.outputs[1:]]]
 
 
+def filled(call: Call) -> list[Lines]:
+    """New numbers that take no more than type and device from an operand."""
+    return [(None,) * output.dim() for output in call.outputs]
+
+
 def everything(call: Call, lines: Sequence[Lines] | None = None) -> list[Lines]:
     """All that an operation reads must stay, since nothing is known of the operation."""
     for operand in call.operands:
         for line in operand.lines:
             call.fix(line)
-    return list(lines or [(None,) * output.dim() for output in call.outputs])
+    return list(lines or filled(call))
 
 
 def _parameters(call: Call, *names: str) -> list[Line]:

@@ -11,6 +11,9 @@ from nas.channels.labels import Call, Kind, Line, Operand
 
 Lines = tuple[Line, ...]
 
+UNKNOWN = "reads it after an operation that mixes channels"
+"""Why channels stay that a layer reads where nothing is known of its input."""
+
 
 @dataclass(frozen=True)
 class Pass:
@@ -46,7 +49,7 @@ def linear(call: Call, passes: list[Pass]) -> list[Lines]:
     name = owner(_source(weight)) or _source(weight)
     (rows, size_in), size_out = x.tensor.shape, weight.tensor.shape[1]
     call.fix(x.lines[0], f"linear layer {name!r} runs once for each of its channels")
-    reads = call.join([x.lines[1], weight.lines[0]], f"linear layer {name!r} reads it")
+    reads = call.join([x.lines[1], weight.lines[0]], f"linear layer {name!r} {UNKNOWN}")
     reads, writes = _known(call, reads, size_in), _known(call, weight.lines[1], size_out)
     for bias in added:
         call.join([writes, bias.lines[-1]])
@@ -80,10 +83,12 @@ def _sides(call: Call, x: Operand, weight: Operand) -> tuple[Tensor, Tensor]:
         call.fix(reads, "a convolution whose weight is no parameter reads it")
     elif groups == 1:
         read, writes = weight.lines[:2] if transposed else (weight.lines[1], weight.lines[0])
-        reads = call.join([reads, read], f"convolution {name!r} reads it")
+        reads = call.join([reads, read], f"convolution {name!r} {UNKNOWN}")
     elif _is_depthwise(call, size_in, size_out):
         writes, copies = weight.lines[0], size_out // size_in
-        call.join([writes, None if reads is None else reads.repeat_interleave(copies)], f"{name!r} reads it")
+        call.join(
+            [writes, None if reads is None else reads.repeat_interleave(copies)], f"convolution {name!r} {UNKNOWN}"
+        )
         reads = writes[::copies] if reads is None and writes is not None else reads
     else:
         call.fix(reads, f"grouped convolution {name!r} reads it")

@@ -89,7 +89,7 @@ def padded(call: Call) -> list[Lines]:
             if min(before, after) < 0:
                 call.fix(line)
             line = line[max(-before, 0) : len(line) - max(-after, 0)]
-            sides = (_or_fixed(call, None, max(side, 0)) for side in (before, after))
+            sides = (_or_fixed(call, None, max(side, 0), f"operation {call.name} adds it") for side in (before, after))
             lines[axis] = torch.cat([next(sides), line, next(sides)])
     return [tuple(lines)]
 
@@ -109,11 +109,11 @@ def _cut_points(call: Call, axis: int, size: int) -> Sequence[int]:
             return (1,)
 
 
-def _or_fixed(call: Call, line: Line, size: int) -> Tensor:
+def _or_fixed(call: Call, line: Line, size: int, reason: str = "") -> Tensor:
     """A line, or new elements that must stay."""
     if line is None:
         line = call.unions.fresh(size)
-        call.fix(line)
+        call.fix(line, reason)
     return line
 
 
@@ -130,7 +130,9 @@ def _moved(call: Call, move: Callable[[Tensor], Sequence[Tensor]]) -> list[Lines
             continue
         shape = [1] * x.tensor.dim()
         shape[axis] = -1
-        for lines, image in zip(found, move(call.unions.roots(line).view(shape).expand(x.tensor.shape)), strict=True):
+        roots = call.unions.roots(line)
+        elements = line if bool((roots == roots[:1]).all()) else roots
+        for lines, image in zip(found, move(elements.view(shape).expand(x.tensor.shape)), strict=True):
             _place(call, lines, axis, image)
     return [tuple(lines) for lines in found]
 
@@ -138,14 +140,14 @@ def _moved(call: Call, move: Callable[[Tensor], Sequence[Tensor]]) -> list[Lines
 def _place(call: Call, lines: list[Line], axis: int, image: Tensor) -> None:
     """Finds the axis along which elements differ and notes them there.
 
-    Where they differ along several, as after an axis of channels is split in two, channels are removed together along
-    all but the longest. Where an axis has a line already, as after two axes are made one, this one must stay.
+    Where they differ along several, as after channels are viewed as (groups, n), those of one position in all groups
+    are removed together: n shrinks. Where an axis has a line already, as after two axes are made one, this one stays.
     """
     if not image.numel() or not image.dim():
         call.fix(image.flatten())
         return
     varying = [a for a in range(image.dim()) if bool((image != image.narrow(a, 0, 1)).any())]
-    best = max(varying, key=lambda a: image.shape[a], default=min(axis, image.dim() - 1))
+    best = max(varying, default=min(axis, image.dim() - 1))
     for a in set(range(image.dim())) - {*varying, best}:
         image = image.narrow(a, 0, 1)
     first = image

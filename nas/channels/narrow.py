@@ -17,7 +17,8 @@ def narrow(network: nn.Module, channels: Channels, kept: Mapping[str, Tensor]) -
     that modules of PyTorch state, such as `in_channels`, follow.
 
     Raises:
-        ValueError: an unknown group, one that is fixed, or positions that are none, out of range or not ascending.
+        ValueError: an unknown group, one that is fixed, or positions that are none, out of range, not ascending or
+            not int64.
     """
     with torch.device("cpu"):  # not where new tensors happen to be made: the answers are read at once
         stays = staying(channels, kept)
@@ -48,6 +49,9 @@ def staying(channels: Channels, kept: Mapping[str, Tensor]) -> Tensor:
         group = channels.group(name)
         if group.fixed:
             raise ValueError(f"channel group {name!r} must stay whole: {group.fixed}")
+        if positions.dtype != torch.int64 or positions.dim() != 1:
+            given = f"of type {positions.dtype} and shape {tuple(positions.shape)}"
+            raise ValueError(f"kept[{name!r}] is {given}; give int64 positions of shape (n,)")
         found = positions.tolist()
         if not found or found != sorted(set(found)) or not 0 <= found[0] <= found[-1] < group.size:
             raise ValueError(

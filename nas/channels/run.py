@@ -12,6 +12,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 from nas.channels.channelwise import (
     batch_normalized,
     everything,
+    filled,
     group_normalized,
     layer_normalized,
     mixed_along,
@@ -44,6 +45,7 @@ _NAMES: dict[Rule, str] = {
     "_batch_norm_with_update _batch_norm_no_update cudnn_batch_norm miopen_batch_norm",
     group_normalized: "native_group_norm",
     layer_normalized: "native_layer_norm",
+    filled: "new_empty new_empty_strided new_full new_ones new_zeros",
 }
 """The operations of `torch.ops.aten` that each rule is for; `pointwise` is also for those that torch tags so."""
 RULES = {f"aten.{name}": rule for rule, names in _NAMES.items() for name in names.split()}
@@ -108,7 +110,7 @@ class Run(TorchDispatchMode):
     def _follow(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
         operands = [Operand(leaf, self.labels(leaf)) for leaf in tensors((args, kwargs))]
         outputs = list(tensors(result))
-        if not outputs or all(operand.labels.kind is Kind.CONSTANT for operand in operands):
+        if all(operand.labels.kind is Kind.CONSTANT for operand in operands):
             return
         call = self._call(func, args, kwargs, operands, outputs)
         sources = tuple(dict.fromkeys(name for operand in operands for name in operand.labels.sources))

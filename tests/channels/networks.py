@@ -91,23 +91,21 @@ class Dense(nn.Module):
 
 
 class Shuffle(nn.Module):
-    """Split, depthwise, concatenate, shuffle; written with shapes, or with a size of its own (ShuffleNetV2)."""
+    """Split, depthwise, concatenate, shuffle (ShuffleNetV2); `size` writes the size of a half down in the code."""
 
-    def __init__(self, written_down: bool = False) -> None:
+    def __init__(self, channels: int, size: int | None = None) -> None:
         super().__init__()
-        self.stem, self.half, self.size = conv(3, 12), 6, 12 if written_down else None
+        half, self.size = channels // 2, size
         self.branch = nn.Sequential(
-            conv_norm(6, 6, 1), nn.ReLU(), conv_norm(6, 6, groups=6), conv_norm(6, 6, 1), nn.ReLU()
+            *(conv_norm(half, half, 1), nn.ReLU(), conv_norm(half, half, groups=half)),
+            *(conv_norm(half, half, 1), nn.ReLU()),
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.stem(x)
-        for _ in range(2):
-            kept, changed = x.split(self.half, 1) if self.size else x.chunk(2, dim=1)
-            x = torch.cat([kept, self.branch(changed)], dim=1)
-            n, c, h, w = x.shape
-            x = x.view(n, 2, c // 2, h, w).transpose(1, 2).reshape(n, c, h, w)
-        return x
+        kept, changed = x.split(self.size, 1) if self.size else x.chunk(2, dim=1)
+        x = torch.cat([kept, self.branch(changed)], dim=1)
+        n, c, h, w = x.shape
+        return x.view(n, 2, c // 2, h, w).transpose(1, 2).reshape(n, c, h, w)
 
 
 class Excitation(nn.Module):
@@ -217,6 +215,14 @@ def derived() -> nn.Module:
     return darts().network(PUBLISHED["DARTS_V2"], Skeleton(channels=4, num_cells=3, num_classes=5))
 
 
+def vision(name: str) -> nn.Module:
+    """A network of torchvision."""
+    from nas.data.vision import torchvision
+
+    network: nn.Module = getattr(torchvision.models, name)()
+    return network
+
+
 def vgg() -> nn.Module:
     """Convolutions without norms, then linear layers that read each channel at four pixels."""
     layers = [nn.Conv2d(3, 6, 3, 2, 1), nn.ReLU(True), nn.Conv2d(6, 8, 3, 2, 1), nn.ReLU(True), nn.MaxPool2d(2)]
@@ -232,7 +238,7 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "mobilenet": lambda: Head(nn.Sequential(conv_norm(3, 4), Inverted(4, 4, 1), Inverted(4, 6, 2)), 6),
     "densenet": lambda: Head(Dense(), 15),
     "vgg": vgg,
-    "shufflenet": lambda: Head(Shuffle(), 12),
+    "shufflenet": lambda: Head(nn.Sequential(conv(3, 12), Shuffle(12), conv(12, 16), Shuffle(16), Shuffle(16)), 16),
     "squeeze_and_excitation": lambda: Head(Excitation(), 8),
     "functional": lambda: Head(Functional(), 6),
     "shared": lambda: Head(Shared(), 7),

@@ -8,13 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.channels import Channels, narrow, trace
-from nas.data.vision import torchvision
-from tests.channels.networks import NETWORKS
-
-VISION: dict[str, Callable[[], nn.Module]] = {
-    "resnet18": torchvision.models.resnet18,
-    "mobilenet_v2": torchvision.models.mobilenet_v2,
-}
+from tests.channels.networks import NETWORKS, vision
 
 
 def random_network(make: Callable[[], nn.Module], seed: int = 0) -> nn.Module:
@@ -73,9 +67,9 @@ def test_a_narrowed_network_is_the_whole_one_without_the_channels(name: str, see
     check(network, channels, some_positions(channels, seed), torch.randn(2, 3, 16, 16, dtype=torch.float64))
 
 
-@pytest.mark.parametrize("name", VISION)
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2"])
 def test_networks_of_torchvision(name: str) -> None:
-    network = random_network(VISION[name])
+    network = random_network(lambda: vision(name))
     channels = trace(network, (3, 64, 64))
     check(network, channels, some_positions(channels, 0), torch.randn(2, 3, 64, 64, dtype=torch.float64))
 
@@ -96,3 +90,95 @@ def check(network: nn.Module, channels: Channels, kept: dict[str, Tensor], image
     sizes = {group.name: len(kept.get(group.name, range(group.size))) for group in channels.groups}
     assert {group.name: group.size for group in again.groups} == sizes
     assert [group.writers for group in again.groups] == [group.writers for group in channels.groups]
+
+
+def test_modules_state_their_sizes_and_tensors_stay_what_they_are() -> None:
+    network = NETWORKS["mobilenet"]().to(torch.bfloat16)
+    network[0][1].layers[0][0].weight.requires_grad_(False)
+    names = {name: id(tensor) for name, tensor in network.named_parameters()}
+    network(torch.randn(2, 3, 16, 16, dtype=torch.bfloat16)).sum().backward()
+    narrow(network, trace(network, (3, 16, 16)), {"0/1/layers/0/0": torch.tensor([0, 5, 6])})
+    expand, _, depthwise, _, project = network[0][1].layers
+    assert (expand[0].in_channels, expand[0].out_channels, expand[0].groups) == (4, 3, 1)
+    assert (depthwise[0].in_channels, depthwise[0].out_channels, depthwise[0].groups) == (3, 3, 3)
+    assert (project[0].in_channels, project[0].out_channels) == (3, 4)
+    assert expand[1].num_features == depthwise[1].num_features == 3
+    assert {name: id(tensor) for name, tensor in network.named_parameters()} == names
+    assert not expand[0].weight.requires_grad
+    assert depthwise[0].weight.requires_grad
+    assert (depthwise[0].weight.shape, depthwise[0].weight.grad, depthwise[0].weight.dtype) == (
+        (3, 1, 3, 3),
+        None,
+        torch.bfloat16,
+    )
+    assert project[0].weight.shape == (4, 3, 1, 1)
+    assert network[0][0][0].weight.grad is not None, "a layer that stays whole keeps its gradient"
+
+
+def test_a_network_on_the_meta_device_is_narrowed_as_one_with_numbers() -> None:
+    with torch.device("meta"):
+        empty = NETWORKS["plain"]()
+    full = NETWORKS["plain"]()
+    for network in (empty, full):
+        narrow(network, trace(network, (3, 16, 16)), {"0/0/0": torch.tensor([1, 2]), "0/2/0": torch.tensor([0, 3, 5])})
+    assert {name: tensor.shape for name, tensor in empty.state_dict().items()} == {
+        name: tensor.shape for name, tensor in full.state_dict().items()
+    }
+    assert all(tensor.is_meta for tensor in empty.state_dict().values())
+    assert empty[0][3].num_parameters == 3
+
+
+def test_tied_parameters_are_cut_once_and_stay_tied() -> None:
+    network = nn.Sequential(*(nn.Conv2d(4, 4, 1, bias=False) for _ in range(3)), nn.Flatten(), nn.Linear(16, 2))
+    network[1].weight = network[2].weight
+    channels = trace(network, (4, 2, 2))
+    assert [group.size for group in channels.groups if not group.fixed] == [4]
+    narrow(network, channels, {"0": torch.tensor([0, 2, 3])})
+    assert network[1].weight is network[2].weight
+    assert network[2].weight.shape == (3, 3, 1, 1)
+    assert network(torch.randn(1, 4, 2, 2)).shape == (1, 2)
+
+
+class Scaled(nn.Linear):
+    """A user's own layer."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        assert x.shape[1] == self.in_features
+        return super().forward(x) / self.out_features
+
+
+def test_layers_of_a_users_own_class_state_their_sizes_too() -> None:
+    network = nn.Sequential(nn.Flatten(), Scaled(12, 6), nn.BatchNorm1d(6, affine=False), Scaled(6, 2)).eval()
+    narrow(network, trace(network, (3, 2, 2)), {"1": torch.tensor([1, 4])})
+    assert (network[1].out_features, network[2].num_features, network[3].in_features) == (2, 2, 2)
+    assert network(torch.randn(3, 3, 2, 2)).shape == (3, 2)
+
+
+@pytest.mark.parametrize(
+    ("kept", "message"),
+    [
+        ({"9": torch.tensor([0])}, r"^channel group '9' must stay whole: the network returns it$"),
+        ({"input": torch.tensor([0])}, r"^channel group 'input' must stay whole: it is the image$"),
+        ({"7": torch.tensor([0])}, r"^there is no channel group '7'; the groups are input, 0, 2, 6, 9$"),
+        (
+            {"2": torch.tensor([], dtype=torch.int64)},
+            r"^kept\['2'\] is \[\]; give at least one position out of 0 to 7, ",
+        ),
+        ({"2": torch.tensor([3, 8])}, r"^kept\['2'\] is \[3, 8\]; give "),
+        ({"2": torch.tensor([-1, 3])}, r"^kept\['2'\] is \[-1, 3\]; give "),
+        ({"2": torch.tensor([3, 1])}, r"^kept\['2'\] is \[3, 1\]; give "),
+        ({"2": torch.tensor([3, 3])}, r"^kept\['2'\] is \[3, 3\]; give "),
+        ({"6": torch.arange(11, -1, -1)}, r"^kept\['6'\] is \[11, 10, 9, 8, 7, 6, 5, 4, …\]; give "),
+        (
+            {"2": torch.tensor([True, False])},
+            r"^kept\['2'\] is of type torch.bool and shape \(2,\); give int64 positions",
+        ),
+    ],
+)
+def test_positions_that_cannot_be_kept_are_refused(kept: dict[str, Tensor], message: str) -> None:
+    network = NETWORKS["vgg"]()
+    channels = trace(network, (3, 16, 16))
+    before = copy.deepcopy(network.state_dict())
+    with pytest.raises(ValueError, match=message):
+        narrow(network, channels, {"0": torch.tensor([1]), **kept})
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
