@@ -1,3 +1,5 @@
+from nas.supernet.batch_statistics import BatchStatistics
+from nas.supernet.calibrate import calibrate
 from nas.supernet.channels_last import batch_norm, image, rows
 from nas.supernet.depthwise import Copies, depthwise_conv2d
 from nas.supernet.fan import (
@@ -11,30 +13,58 @@ from nas.supernet.fan import (
     edge_by_edge,
     weighted_sum,
 )
+from nas.supernet.lent import LendingNetwork, Lent
+from nas.supernet.lsq import LSQ
 from nas.supernet.mixed import MixedModule
+from nas.supernet.mixed_bits import MixedBits, bit_widths
 from nas.supernet.mixed_op import MixedOp
+from nas.supernet.mixed_width import FirstChannels, MixedWidth, widths_of
+from nas.supernet.nice import NICE
 from nas.supernet.partial_channels import PartialChannels
+from nas.supernet.quantized_layers import QuantizedConv2d, QuantizedLayer, QuantizedLinear
+from nas.supernet.quantizer import FLOAT_BITS, Operand, Quantizer
 from nas.supernet.recompute import recomputed
+from nas.supernet.switchable_batch_norm import SwitchableBatchNorm
 from nas.supernet.synchronized import SynchronizedBatchNorm
+from nas.supernet.tally import Tally
 
 __all__ = [
+    "FLOAT_BITS",
+    "LSQ",
+    "NICE",
+    "BatchStatistics",
     "Batched",
     "Copies",
     "Fan",
+    "FirstChannels",
+    "LendingNetwork",
+    "Lent",
+    "MixedBits",
     "MixedModule",
     "MixedOp",
+    "MixedWidth",
     "Normalized",
+    "Operand",
     "Outputs",
     "PartialChannels",
+    "QuantizedConv2d",
+    "QuantizedLayer",
+    "QuantizedLinear",
+    "Quantizer",
     "Separate",
     "Shared",
+    "SwitchableBatchNorm",
     "SynchronizedBatchNorm",
+    "Tally",
     "batch_norm",
     "batched_form",
+    "bit_widths",
+    "calibrate",
     "depthwise_conv2d",
     "edge_by_edge",
     "image",
     "recomputed",
     "rows",
     "weighted_sum",
+    "widths_of",
 ]

@@ -12,6 +12,7 @@ from torch.overrides import TorchFunctionMode
 
 from nas.parallel import Ranks
 from nas.supernet.normalized_sum import normalized_sum
+from nas.supernet.precision import wide
 
 
 class SynchronizedBatchNorm(TorchFunctionMode):
@@ -72,9 +73,9 @@ def _statistics(ranks: Ranks, x: Tensor) -> tuple[Tensor, Tensor]:
     The variance is a difference of squares, in float64: there it loses nothing that float32 would show.
     """
     axes = _axes(x)
-    variance, mean = torch.var_mean(_wide(x).detach(), axes, correction=0)
+    variance, mean = torch.var_mean(wide(x).detach(), axes, correction=0)
     mean, square = ranks.mean([mean.double(), (variance.double() + mean.double().square())])
-    kept = _wide(x).dtype
+    kept = wide(x).dtype
     return mean.to(kept), (square - mean.square()).clamp_(min=0).to(kept)
 
 
@@ -85,15 +86,15 @@ class _Normalized(Function):
     def forward(ctx: Any, x: Tensor, mean: Tensor, scale: Tensor, ranks: Ranks) -> Tensor:
         ctx.save_for_backward(x, mean, scale)
         ctx.ranks = ranks
-        return ((_wide(x) - _along(mean, x)) * _along(scale, x)).to(x.dtype)
+        return ((wide(x) - _along(mean, x)) * _along(scale, x)).to(x.dtype)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """dL/dx = r (g - mean(g) - y mean(g y)), means over the rows of all ranks."""
         x, mean, scale = ctx.saved_tensors
-        y = (_wide(x) - _along(mean, x)) * _along(scale, x)
-        g = _wide(gradient)
+        y = (wide(x) - _along(mean, x)) * _along(scale, x)
+        g = wide(gradient)
         axes = _axes(x)
         constant, slope = (_along(m, x) for m in ctx.ranks.mean([g.mean(axes), (g * y).mean(axes)]))
         return ((g - constant - y * slope) * _along(scale, x)).to(x.dtype), None, None, None
@@ -106,7 +107,3 @@ def _axes(x: Tensor) -> list[int]:
 def _along(channels: Tensor, x: Tensor) -> Tensor:
     """(C,) in a shape that goes with x: (N, C, ...)."""
     return channels.view(-1, *[1] * (x.dim() - 2))
-
-
-def _wide(x: Tensor) -> Tensor:
-    return x.to(torch.promote_types(x.dtype, torch.float32))
