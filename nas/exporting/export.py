@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from nas.exporting.comparison import Comparison, compare
 from nas.exporting.format import FileFormat
-from nas.exporting.quantized import bits, portable
+from nas.exporting.quantized import portable, quantized_layers
 from nas.exporting.tracing import traced
 
 
@@ -42,7 +42,7 @@ def export(
     network = copy.deepcopy(network).cpu().eval()
     channels, height, width = batches[0].shape[1:]
     program = traced(portable(network), (channels, height, width))
-    data = file_format.write(program, {**metadata, "bits": json.dumps(bits(network))})
+    data = file_format.write(program, {**metadata, "bits": json.dumps(_bits(network))})
     return Exported(data, compare(network, file_format.load(data), batches, tolerance))
 
 
@@ -50,3 +50,10 @@ def random_batches(image_shape: tuple[int, int, int], sizes: Sequence[int] = (1,
     """Images of mean 0 and variance 1, as normalized images have, always the same ones; a batch for each size."""
     generator = torch.Generator().manual_seed(0)
     return [torch.randn(size, *image_shape, generator=generator) for size in sizes]
+
+
+def _bits(network: nn.Module) -> dict[str, dict[str, int]]:
+    return {
+        path: {"weight_bits": layer.weight_bits, "input_bits": layer.input_bits}
+        for path, layer in quantized_layers(network)
+    }

@@ -8,9 +8,12 @@ from torch import Tensor
 from torch.export import ExportedProgram
 
 from nas.exporting.format import FileFormat
+from nas.exporting.quantized import integers
 from nas.exporting.tracing import torch_warnings_of_itself
 
 OPSETS = range(18, 24)
+WIDE_OPSET = 21
+"""The first whose QuantizeLinear has integers of 16 bits."""
 
 
 class Onnx(FileFormat):
@@ -39,17 +42,22 @@ class Onnx(FileFormat):
 
         from nas.exporting.onnx_operators import translations
 
-        with torch_warnings_of_itself():
-            exported = torch.onnx.export(
-                program,
-                dynamo=True,
-                opset_version=self.opset,
-                input_names=["images"],
-                output_names=["logits"],
-                dynamic_shapes=({0: "batch"},),
-                custom_translation_table=translations(self.opset),
-                verbose=False,
-            )
+        self._refuse_wide_integers(program)
+        try:
+            with torch_warnings_of_itself():
+                exported = torch.onnx.export(
+                    program,
+                    dynamo=True,
+                    opset_version=self.opset,
+                    input_names=["images"],
+                    output_names=["logits"],
+                    dynamic_shapes=({0: "batch"},),
+                    custom_translation_table=translations(self.opset),
+                    verbose=False,
+                )
+        except torch.onnx.OnnxExporterError as error:
+            reason = str(error.__cause__ or error).splitlines()[0]
+            raise ValueError(f"torch.onnx cannot write the network: {reason}") from error
         assert exported is not None
         model = exported.model_proto
         for node in model.graph.node:
@@ -64,7 +72,10 @@ class Onnx(FileFormat):
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
-        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        try:
+            session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # its errors have no class in common
+            raise ValueError(f"onnxruntime cannot run the file: {str(error).splitlines()[0]}") from error
         return lambda images: torch.from_numpy(session.run(["logits"], {"images": images.numpy()})[0])
 
     def metadata(self, data: bytes) -> Mapping[str, str]:
@@ -76,3 +87,9 @@ class Onnx(FileFormat):
         except DecodeError:
             return {}
         return {prop.key: prop.value for prop in model.metadata_props}
+
+    def _refuse_wide_integers(self, program: ExportedProgram) -> None:
+        calls = [node for node in program.graph.nodes if node.target is torch.ops.nas.fake_quantize.default]
+        used = {integers(*node.args[2:]) for node in calls} | {buffer.dtype for buffer in program.buffers()}
+        if self.opset < WIDE_OPSET and used & {torch.int16, torch.uint16}:
+            raise ValueError(f"opset is {self.opset}; numbers of 9 to 16 bits need {WIDE_OPSET} or later")

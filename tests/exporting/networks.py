@@ -3,12 +3,15 @@
 import torch
 from torch import Tensor, nn
 
+from nas.supernet import LSQ, NICE, QuantizedConv2d, QuantizedLayer, QuantizedLinear, Quantizer, calibrate
+
 IMAGE = (3, 9, 7)
 BITS = {
     "stem": (32, 8),
     "depthwise": (8, 4),
     "pointwise": (4, 3),
-    "ternary": (2, 8),
+    "ternary": (2, 5),
+    "binary": (1, 1),
     "wide": (12, 11),
     "wider": (20, 19),
     "head": (5, 32),
@@ -16,75 +19,55 @@ BITS = {
 """Bits of weight and input of the layers of QuantizedNetwork."""
 
 
-class Rounding(nn.Module):
-    """v -> step * clamp(round(v / step), *levels)."""
-
-    def __init__(self, step: Tensor, levels: tuple[int, int], bits: int) -> None:
-        super().__init__()
-        self.step = nn.Parameter(step)
-        self.levels = levels
-        self.bits = bits
-
-    def step_size(self) -> Tensor:
-        return self.step
-
-    def forward(self, v: Tensor) -> Tensor:
-        return self.step * (v / self.step).round().clamp(*self.levels)
-
-
-class _Quantized(nn.Module):
-    """What both layers add: modules for input and weight, which are the identity at 32 bits."""
-
-    weight: nn.Parameter
-
-    def quantize(self, weight_bits: int, input_bits: int, *, signed: bool) -> None:
-        self.weight_bits, self.input_bits = weight_bits, input_bits
-        half = 2 ** (weight_bits - 1)
-        weight_step = self.weight.detach().abs().max() / half
-        self.on_weight = Rounding(weight_step, (-half, half - 1), weight_bits) if weight_bits < 32 else nn.Identity()
-        levels = (-(2 ** (input_bits - 1)), 2 ** (input_bits - 1) - 1) if signed else (0, 2**input_bits - 1)
-        # the range is smaller than the values, so that the ends count
-        step = torch.tensor(1.5) / levels[1]
-        self.on_input = Rounding(step, levels, input_bits) if input_bits < 32 else nn.Identity()
-
-
-class QuantizedConv2d(nn.Conv2d, _Quantized):
-    def forward(self, input: Tensor) -> Tensor:
-        return self._conv_forward(self.on_input(input), self.on_weight(self.weight), self.bias)
-
-
-class QuantizedLinear(nn.Linear, _Quantized):
-    def forward(self, input: Tensor) -> Tensor:
-        return nn.functional.linear(self.on_input(input), self.on_weight(self.weight), self.bias)
-
-
 class QuantizedNetwork(nn.Module):
-    """Convolutions and linear layers with the bits of BITS, or others by name."""
+    """Convolutions and linear layers with the bits of BITS; the inputs of many lie outside the range of their grid."""
 
-    def __init__(self, **others: tuple[int, int]) -> None:
+    def __init__(self, quantizer: type[LSQ] | type[NICE] = LSQ) -> None:
         super().__init__()
-        generator = torch.Generator().manual_seed(1)
-        self.stem = QuantizedConv2d(3, 8, 3, padding=1, padding_mode="reflect", bias=False)
+        torch.manual_seed(1)
+        self.stem: nn.Module = nn.Conv2d(3, 8, 3, padding=1, padding_mode="reflect", bias=False)
         self.norm = nn.BatchNorm2d(8)
-        self.depthwise = QuantizedConv2d(8, 8, 3, groups=8, stride=2, padding=1)
-        self.pointwise = QuantizedConv2d(8, 16, 1)
-        self.ternary = QuantizedConv2d(16, 12, 3, padding=1)
-        self.wide = QuantizedLinear(12, 20)
-        self.wider = QuantizedLinear(20, 20)
-        self.head = QuantizedLinear(20, 10)
-        for parameter in self.parameters():
-            nn.init.normal_(parameter, std=parameter[0].numel() ** -0.5, generator=generator)
-        for name, (weight_bits, input_bits) in {**BITS, **others}.items():
-            self.get_submodule(name).quantize(weight_bits, input_bits, signed=name in ("stem", "ternary"))
-        self.norm.running_mean.normal_(generator=generator)
-        self.norm.running_var.uniform_(0.5, 2, generator=generator)
+        self.depthwise: nn.Module = nn.Conv2d(8, 8, 3, groups=8, stride=2, padding=1)
+        self.pointwise: nn.Module = nn.Conv2d(8, 16, 1)
+        self.ternary: nn.Module = nn.Conv2d(16, 12, 3, padding=1)
+        self.binary: nn.Module = nn.Conv2d(12, 12, 3)
+        self.wide: nn.Module = nn.Linear(72, 20)
+        self.wider: nn.Module = nn.Linear(20, 20)
+        self.head: nn.Module = nn.Linear(20, 10)
+        for name in BITS:
+            nn.init.kaiming_normal_(self.get_submodule(name).weight)
+        nn.init.normal_(self.norm.running_mean)
+        nn.init.uniform_(self.norm.running_var, 0.5, 2)
+        for name, (weight_bits, input_bits) in BITS.items():
+            if quantizer is NICE:
+                weight_bits, input_bits = max(weight_bits, 2), max(input_bits, 2)
+            self._quantize(name, quantizer, weight_bits, input_bits)
+        self.eval()
+        with torch.no_grad():
+            calibrate(self, lambda: self(torch.randn(8, *IMAGE)))
+            for part in self.modules():
+                if isinstance(part, Quantizer) and part.operand == "input":
+                    (part.step if isinstance(part, LSQ) else part.deviation).mul_(0.5)
+
+    def _quantize(self, name: str, quantizer: type[LSQ] | type[NICE], weight_bits: int, input_bits: int) -> None:
+        on_weight = quantizer(weight_bits, "weight") if weight_bits < 32 else None
+        on_input = quantizer(input_bits, "input") if input_bits < 32 else None
+        layer = getattr(self, name)
+        kind = QuantizedConv2d if isinstance(layer, nn.Conv2d) else QuantizedLinear
+        setattr(self, name, kind.of(layer, on_input=on_input, on_weight=on_weight))
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.norm(self.stem(x)).relu()
         x = self.ternary(self.pointwise(self.depthwise(x)).sin())
-        x = x.mean(dim=(2, 3))
-        x = self.wide(x.abs() * 2).relu()
-        return self.head(self.wider(x).relu())
+        x = self.binary(x).flatten(1).relu()
+        return self.head(self.wider(self.wide(x)).relu())
+
+
+def quantized_layer(layer: nn.Module, **bits: int) -> QuantizedLayer:
+    """A layer with LSQ for those of its `on_input` and `on_weight` whose bits are given."""
+    kind = QuantizedConv2d if isinstance(layer, nn.Conv2d) else QuantizedLinear
+    made = {place: LSQ(number, place.removeprefix("on_")) for place, number in bits.items()}
+    return kind.of(layer, **made)
 
 
 class Plain(nn.Sequential):

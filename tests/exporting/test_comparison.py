@@ -9,6 +9,7 @@ from torch.export import ExportedProgram
 
 from nas.exporting import Onnx, Pt2, compare, export, quantized, random_batches
 from nas.exporting.quantized import Grid, grid_of
+from nas.supernet import Quantizer
 from tests.exporting.networks import IMAGE, Plain, QuantizedNetwork
 
 BATCHES = random_batches(IMAGE)
@@ -47,7 +48,7 @@ def test_a_value_on_the_edge_of_a_step_may_round_the_other_way() -> None:
     """Ten of 378 pixels are at half steps, where 1e-6 more is another code."""
     network = nn.Sequential(QuantizedNetwork().stem, nn.Flatten()).eval()
     images = BATCHES[1].clone()
-    step = network[0].on_input.step.detach()
+    step = network[0].on_input.step_size()
     images.view(-1)[:10] = (torch.arange(-5, 5) * 7 + 0.5) * step
     comparison = compare(network, lambda given: network(given + 1e-6), [images], 1e-4)
     largest = float(network(images).detach().abs().max())
@@ -88,20 +89,20 @@ def test_a_file_with_another_weight_is_caught() -> None:
         export(Plain(), BATCHES, file_format=Forgetful(), tolerance=1e-4, metadata={})
 
 
-def wider(quantizer: nn.Module) -> Grid:
+def wider(quantizer: Quantizer) -> Grid:
     """Forgets where the range ends."""
     grid = grid_of(quantizer)
     return Grid(grid.step, grid.low, 2 * grid.high + 1)
 
 
-def coarser(quantizer: nn.Module) -> Grid:
-    """A step that is 2% larger, for inputs alone: weights are checked before."""
+def coarser(quantizer: Quantizer) -> Grid:
+    """Steps that are 2% larger, of inputs alone: weights are checked before."""
     grid = grid_of(quantizer)
-    return Grid(grid.step * (1.02 if grid.high == 7 and grid.low == 0 else 1), grid.low, grid.high)
+    return Grid(grid.step * (1.02 if quantizer.operand == "input" else 1), grid.low, grid.high)
 
 
 @pytest.mark.parametrize("wrong", [wider, coarser])
-def test_a_wrong_grid_is_caught(wrong: Callable[[nn.Module], Grid], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_grid_is_caught(wrong: Callable[[Quantizer], Grid], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quantized, "grid_of", wrong)
     with pytest.raises(ValueError, match="the logits of the file differ"):
         export(QuantizedNetwork(), BATCHES, file_format=Onnx(opset=21), tolerance=1e-4, metadata={})

@@ -1,17 +1,12 @@
 """Mixture weights lent to a network for one pass."""
 
-import copy
-import pickle
 from collections.abc import Mapping
 
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
-from torch.testing import assert_close
 
 from nas.architecture import ArchParameters, Choice
-from nas.optimization import Objective
 from nas.relaxation import Softmax
 from nas.supernet import (
     LSQ,
@@ -22,10 +17,9 @@ from nas.supernet import (
     MixedWidth,
     QuantizedConv2d,
     QuantizedLinear,
-    calibrate,
     widths_of,
 )
-from tests.contracts import EXACT, random_images
+from tests.contracts import random_images
 
 CHOICES = (
     Choice("first/weight_bits", (1, 4, 32)),
