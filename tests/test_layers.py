@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-COMMANDS = ("nas.search", "nas.retrain", "nas.draw", "nas.cost", "nas.report")
+COMMANDS = ("nas.search", "nas.retrain", "nas.draw", "nas.cost", "nas.report", "nas.export")
 FLOORS: dict[str, int] = {
     "nas.architecture": 0,
     "nas.channels": 0,
@@ -20,6 +20,7 @@ FLOORS: dict[str, int] = {
     "nas.data": 3,
     "nas.tracking": 3,
     "nas.rendering": 3,
+    "nas.exporting": 3,
     "search_spaces": 4,
     "search_spaces.operators": 4,
     "search_spaces.cells": 4,
@@ -50,6 +51,9 @@ OUTSIDE = {
     "sklearn": ("nas.data",),
     "scipy": ("nas.costs",),
     "tqdm": ("nas.cli",),
+    "onnx": ("nas.exporting",),
+    "onnxruntime": ("nas.exporting",),
+    "onnxscript": ("nas.exporting",),
     "torch.distributed": ("nas.parallel",),
 }
 """The only rooms that import these packages."""

@@ -181,5 +181,19 @@ class Draw(Settings):
     output: str | None
 
 
-SETTINGS: dict[str, type[Settings]] = {"search": Search, "retrain": Retrain, "cost": Cost, "draw": Draw}
+class Export(Settings):
+    genotype: str
+    format: Part
+    space: Part | None = None
+    output: str | None
+    tolerance: PositiveFloat
+
+
+SETTINGS: dict[str, type[Settings]] = {
+    "search": Search,
+    "retrain": Retrain,
+    "cost": Cost,
+    "draw": Draw,
+    "export": Export,
+}
 """The schema of each command, by the name of its config."""

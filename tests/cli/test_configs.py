@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 from nas.cli.arguments import normalized
 from nas.cli.mistakes import checked
 from nas.data import DataSource
+from nas.exporting import FileFormat
 from nas.optimization import SearchMethod
 from nas.optimization.schedule import Schedule
 from nas.space import SearchSpace
@@ -43,7 +44,7 @@ def composed(command: str, *words: str) -> dict[str, Any]:
 
 def builds(config: dict[str, Any]) -> None:
     """Every part of a config can be made; no data are read."""
-    kinds = {"space": SearchSpace, "method": SearchMethod, "data": DataSource}
+    kinds = {"space": SearchSpace, "method": SearchMethod, "data": DataSource, "format": FileFormat}
     for name in kinds.keys() & config.keys():
         if config[name] is not None:
             assert isinstance(instantiate(config[name]), kinds[name]), name
@@ -71,10 +72,12 @@ def words_of(file: str) -> list[tuple[str, ...]]:
     if group == "method":
         return [("search", *given["search"], f"method={name}")]
     if group == "space":
-        others = [(c, "genotype=DARTS_V2", f"+space={name}") for c in ("retrain", "cost", "draw")]
+        others = [(c, "genotype=DARTS_V2", f"+space={name}") for c in ("retrain", "cost", "draw", "export")]
         return [("search", f"+space={name}"), *others]
     if group == "schedule":
         return [(command, *words, f"schedule@trainer.schedule={name}") for command, words in given.items()]
+    if group == "format":
+        return [("export", "genotype=DARTS_V2", f"format={name}")]
     if group == "debug":
         return [(command, *words, f"debug={name}") for command, words in given.items()]
     assert group == "", f"a folder of conf/ without a test: {group}"
@@ -268,6 +271,7 @@ PUBLIC: dict[str, dict[str, str]] = {
         "hydra.run.dir": "somewhere",
     },
     "retrain": {
+        "init": "inherit",
         "seed": "3",
         "device": "cpu",
         "data": "mnist",
@@ -290,11 +294,12 @@ PUBLIC: dict[str, dict[str, str]] = {
         "network.auxiliary": "true",
     },
     "draw": {},
+    "export": {"format": "pt2"},
 }
 """The public keys of each command. They are a promise: a change here breaks what people wrote down."""
 
 
-@pytest.mark.parametrize("command", ["search", "retrain", "cost"])
+@pytest.mark.parametrize("command", ["search", "retrain", "cost", "export"])
 def test_the_public_keys_are_there_and_take_their_values(command: str) -> None:
     given = "space=darts" if command == "search" else "genotype=DARTS_V2"
     words = [f"{key}={value}" for key, value in PUBLIC[command].items()]
@@ -302,10 +307,12 @@ def test_the_public_keys_are_there_and_take_their_values(command: str) -> None:
         before = compose(command, overrides=[given], return_hydra_config=True)
         # without ++: a key that was not there would be refused
         after = compose(command, overrides=[given, *words], return_hydra_config=True)
-    for key in PUBLIC[command].keys() - {"method", "budget", "data", "debug"}:
+    for key in PUBLIC[command].keys() - {"method", "budget", "data", "format", "debug"}:
         assert str(OmegaConf.select(after, key)).lower() == PUBLIC[command][key]
         assert OmegaConf.select(before, key, throw_on_missing=False) != OmegaConf.select(after, key)
-    if command != "cost":
+    if command == "export":
+        assert (before.format["_target_"], after.format["_target_"]) == ("nas.exporting.Onnx", "nas.exporting.Pt2")
+    if command in ("search", "retrain"):
         assert after.data.name == "mnist"
         assert after.trainer.max_steps == 2
     if command == "search":

@@ -1,0 +1,44 @@
+"""The two operations of a quantized layer, as single nodes of a traced network: each format writes them in its way."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@torch.library.custom_op("nas::fake_quantize", mutates_args=())
+def fake_quantize(x: Tensor, step: Tensor, low: int, high: int) -> Tensor:
+    """step * clamp(round(x / step), low, high), rounding halves to even."""
+    return _fake_quantize(x, step, low, high)
+
+
+@torch.library.custom_op("nas::dequantize", mutates_args=())
+def dequantize(codes: Tensor, step: Tensor) -> Tensor:
+    """step * codes, of integer codes, in the type of the step."""
+    return _dequantize(codes, step)
+
+
+@fake_quantize.register_fake
+def _(x: Tensor, step: Tensor, low: int, high: int) -> Tensor:
+    return torch.empty_like(x)
+
+
+@dequantize.register_fake
+def _(codes: Tensor, step: Tensor) -> Tensor:
+    return torch.empty_like(codes, dtype=step.dtype)
+
+
+def _fake_quantize(x: Tensor, step: Tensor, low: int, high: int) -> Tensor:
+    return torch.clamp(torch.round(x / step), low, high) * step
+
+
+def _dequantize(codes: Tensor, step: Tensor) -> Tensor:
+    return codes.to(step.dtype) * step
+
+
+DECOMPOSITIONS: dict[Any, Callable[..., Tensor]] = {
+    torch.ops.nas.fake_quantize.default: _fake_quantize,
+    torch.ops.nas.dequantize.default: _dequantize,
+}
+"""Both in PyTorch's own operations, for a file that has to be read without this package."""
