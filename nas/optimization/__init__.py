@@ -15,9 +15,11 @@ from nas.optimization.random_search import RandomSearch
 from nas.optimization.recipe import Recipe
 from nas.optimization.recorded import Recorded, RecordingError
 from nas.optimization.schedule import Cosine, Exponential, Linear, Schedule
+from nas.optimization.score_function import ScoreFunction
 from nas.optimization.search import search
 from nas.optimization.second_order import SecondOrder
 from nas.optimization.target import Target
+from nas.optimization.through_mixture import ThroughMixture
 from nas.optimization.training import DiscreteLoss, TrainingRecord, train
 
 __all__ = [
@@ -42,11 +44,13 @@ __all__ = [
     "Recorded",
     "RecordingError",
     "Schedule",
+    "ScoreFunction",
     "SearchMethod",
     "SearchProcess",
     "SecondOrder",
     "SingleLevel",
     "Target",
+    "ThroughMixture",
     "TrainingRecord",
     "compile_parts",
     "compile_search",

@@ -1,7 +1,6 @@
 """What every bilevel optimizer does."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -16,13 +15,11 @@ from nas.relaxation import Relaxation
 class BilevelOptimizer(ABC):
     """Alternates steps of  min_alpha L_valid(w*(alpha), alpha)  s.t.  w*(alpha) = argmin_w L_train(w, alpha).
 
-    Subclasses differ in one thing, the gradient dL/dm of the architecture step with respect to the mixture; from there
-    the relaxation's own graph leads to alphas. A random relaxation is thus drawn once a step, however often the loss
-    is evaluated. An architecture step leaves every weight, buffer and weight gradient as it was, bit for bit. A
-    `budget` lets alphas follow the cost of the mixture beside the loss.
+    Subclasses differ in one thing, the gradient of the architecture step. That step leaves every weight, buffer and
+    weight gradient as it was, bit for bit. A `budget` lets alphas follow the cost of the mixture beside the loss.
 
-    Several ranks share each batch. One all-reduce makes L and dL/dm the means of theirs; their random states are equal,
-    so all draw the same mixture, and alphas stay equal to the last bit.
+    Several ranks share each batch; their random states are equal, so all draw the same mixtures, and alphas stay equal
+    to the last bit.
     """
 
     def __init__(
@@ -45,10 +42,8 @@ class BilevelOptimizer(ABC):
         self.budget = budget
 
     @abstractmethod
-    def mixture_gradient(
-        self, mixture: Mixture, train_batch: Batch, valid_batch: Batch
-    ) -> tuple[Tensor, Sequence[Tensor]]:
-        """L and dL/dm for each table of `mixture`, whose tables are leaves; of this rank's part of the loss."""
+    def set_alpha_gradients(self, train_batch: Batch, valid_batch: Batch) -> None:
+        """Adds dL_valid/dalpha, or an estimate of it, to the gradients of the alphas, which are empty."""
 
     def mean_mixture(self) -> Mixture:
         """The mixture to evaluate and to derive with."""
@@ -57,14 +52,8 @@ class BilevelOptimizer(ABC):
 
     def arch_step(self, train_batch: Batch, valid_batch: Batch) -> None:
         """One step of the alphas."""
-        mixture = self.arch.mixture(self.relaxation.sample)
-        leaves = mixture.as_leaves()
-        part, of_part = self.mixture_gradient(leaves, train_batch, valid_batch)
-        loss, *gradient = self.objective.ranks.mean([part, *of_part])
-        if self.budget is not None:
-            gradient = self.budget.gradient(leaves, loss, gradient)
         self.arch_optimizer.zero_grad()
-        torch.autograd.backward(list(mixture.tables.values()), gradient)
+        self.set_alpha_gradients(train_batch, valid_batch)
         self.arch_optimizer.step()
 
     def weight_step(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -78,9 +67,3 @@ class BilevelOptimizer(ABC):
             torch.nn.utils.clip_grad_norm_(self.objective.supernet.parameters(), self.clip_norm)
         self.weight_optimizer.step()
         return loss.detach(), logits.detach()
-
-    def direct_gradient(self, mixture: Mixture, batch: Batch) -> tuple[Tensor, Sequence[Tensor]]:
-        """L and dL/dm at the present weights, which are constants here."""
-        loss, _ = self.objective(batch, mixture, self.objective.constants())
-        gradient = torch.autograd.grad(loss, list(mixture.tables.values()), materialize_grads=True)
-        return loss.detach(), gradient

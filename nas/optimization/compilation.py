@@ -62,8 +62,12 @@ def _run(bilevel: BilevelOptimizer, train: Batch, valid: Batch) -> None:
     objective = bilevel.objective
     bilevel.relaxation.anneal(0.0)  # as the first epoch does
     objective.supernet.train()
-    sampled = bilevel.arch.mixture(bilevel.relaxation.sample).as_leaves()
-    bilevel.mixture_gradient(sampled, train, valid)
+    budget, bilevel.budget = bilevel.budget, None  # which learns from every step
+    try:
+        bilevel.set_alpha_gradients(train, valid)
+    finally:
+        bilevel.budget = budget
+        bilevel.arch_optimizer.zero_grad()
     constant = bilevel.mean_mixture()
     loss, _ = objective(train, constant)
     weights = [weight for weight in objective.supernet.parameters() if weight.requires_grad]

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from nas.architecture import Mixture
-from nas.optimization.bilevel import BilevelOptimizer
 from nas.optimization.objective import Batch
+from nas.optimization.through_mixture import ThroughMixture
 
 
-class FirstOrder(BilevelOptimizer):
+class FirstOrder(ThroughMixture):
     """dL_valid(w, m)/dm at the present w: DARTS with xi = 0 (Liu et al., 2019, section 2.3)."""
 
     def mixture_gradient(
@@ -18,7 +18,7 @@ class FirstOrder(BilevelOptimizer):
         return self.direct_gradient(mixture, valid_batch)
 
 
-class SingleLevel(BilevelOptimizer):
+class SingleLevel(ThroughMixture):
     """dL_train(w, m)/dm: alphas and weights learn from the same batches; the validation half is only measured."""
 
     def mixture_gradient(

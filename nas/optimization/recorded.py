@@ -1,13 +1,12 @@
 """A bilevel optimizer whose steps are replayed from CUDA graphs."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
-from nas.architecture import Mixture
 from nas.optimization.bilevel import BilevelOptimizer
 from nas.optimization.graphs import Graphs, RecordedStep, Results, cause
 from nas.optimization.objective import Batch
@@ -49,10 +48,8 @@ class Recorded(BilevelOptimizer):
         self._arch_step = RecordedStep(self._arch_step_of, graphs, self._give_up)
         self._weight_step = RecordedStep(lambda *batch: plain.weight_step(batch), graphs, self._give_up)
 
-    def mixture_gradient(
-        self, mixture: Mixture, train_batch: Batch, valid_batch: Batch
-    ) -> tuple[Tensor, Sequence[Tensor]]:
-        return self.plain.mixture_gradient(mixture, train_batch, valid_batch)
+    def set_alpha_gradients(self, train_batch: Batch, valid_batch: Batch) -> None:
+        self.plain.set_alpha_gradients(train_batch, valid_batch)
 
     def arch_step(self, train_batch: Batch, valid_batch: Batch) -> None:
         self._arch_step(*train_batch, *valid_batch)

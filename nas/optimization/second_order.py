@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from nas.architecture import Mixture
-from nas.optimization.bilevel import BilevelOptimizer
 from nas.optimization.objective import Batch
+from nas.optimization.through_mixture import ThroughMixture
 
 
-class SecondOrder(BilevelOptimizer):
+class SecondOrder(ThroughMixture):
     """dL_valid(w', m)/dm through one step of the weights, by finite differences (Liu et al., 2019, equations 7 and 8).
 
     w' = w - xi * step(w), the step of SGD with the live momentum and weight decay on the training batch, unclipped;

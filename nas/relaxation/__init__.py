@@ -1,4 +1,5 @@
+from nas.relaxation.multinomial import Drawn, Multinomial
 from nas.relaxation.relaxation import Relaxation
 from nas.relaxation.softmax import Softmax
 
-__all__ = ["Relaxation", "Softmax"]
+__all__ = ["Drawn", "Multinomial", "Relaxation", "Softmax"]
