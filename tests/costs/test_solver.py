@@ -114,6 +114,16 @@ def test_minus_infinity_is_taken_only_where_nothing_else_fits() -> None:
     assert model.best_within(8, scores) == {"x": 4, "y": 4}
 
 
+def test_minus_infinity_is_below_all_other_scores_together() -> None:
+    choices = {name: Choice(name, (8, 4)) for name in ("x", "y", "z")}
+    saved = {"x": 8.0, "y": 4.0, "z": 4.0}
+    terms = [CostTerm((name,), torch.tensor([8.0, 8.0 - saved[name]]).double()) for name in choices]
+    model = CostModel("bits", "bits", choices, terms)
+    dear = torch.tensor([0.0, -1000.0])
+    scores = {"x": torch.tensor([0.0, -math.inf]), "y": dear, "z": dear}
+    assert model.best_within(16, scores) == {"x": 8, "y": 4, "z": 4}
+
+
 def test_a_budget_that_nothing_meets_names_the_smallest_cost() -> None:
     choices = {"x": Choice("x", (8, 4))}
     terms = [CostTerm(("x",), torch.tensor([44_200.0, 22_100.0], dtype=torch.float64))]
