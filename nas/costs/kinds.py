@@ -62,28 +62,28 @@ def latency(choices: Choices, layers: Iterable[SearchedLayer], seconds: Callable
     Raises:
         ValueError: a layer whose cost depends on too many combinations of candidates, or as the table raises.
     """
-
-    def term(layer: SearchedLayer) -> CostTerm:
-        def cost(present: float, reads: float, writes: float) -> float:
-            return present * seconds(layer.shape(reads, writes))
-
-        here = _presence(layer.present, choices)
-        return tabulated(cost, here, layer.reads, layer.writes, what=f"layer {layer.name!r}")
-
-    return CostModel("latency", "seconds", choices, map(term, layers))
+    terms = [_latency(layer, seconds, _presence(layer.present, choices)) for layer in layers]
+    return CostModel("latency", "seconds", choices, terms)
 
 
 def shapes(layers: Iterable[SearchedLayer]) -> list[LayerShape]:
     """All that a latency of these layers asks the table for, each once."""
     asked: dict[LayerShape, None] = {}
+
+    def note(shape: LayerShape) -> float:
+        asked[shape] = None
+        return 0.0
+
     for layer in layers:
-        tabulated(
-            lambda reads, writes, layer=layer: asked.setdefault(layer.shape(reads, writes)) or 0.0,
-            layer.reads,
-            layer.writes,
-            what=f"layer {layer.name!r}",
-        )
+        _latency(layer, note, Quantity(1))
     return list(asked)
+
+
+def _latency(layer: SearchedLayer, seconds: Callable[[LayerShape], float], here: Quantity) -> CostTerm:
+    def cost(present: float, reads: float, writes: float) -> float:
+        return present * seconds(layer.shape(reads, writes))
+
+    return tabulated(cost, here, layer.reads, layer.writes, what=f"layer {layer.name!r}")
 
 
 def _stored(

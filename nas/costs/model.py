@@ -62,7 +62,7 @@ class CostModel:
 
     def largest(self) -> tuple[float, Decisions]:
         """The most that a genotype costs and the decisions of one that does."""
-        return self._extreme(-1.0)
+        return self._largest
 
     def best_within(self, limit: float, scores: Mapping[str, Tensor]) -> Decisions:
         """The decisions that maximise the sum of scores[choice][candidate] among genotypes that cost `limit` at most.
@@ -89,6 +89,10 @@ class CostModel:
     @cached_property
     def _smallest(self) -> tuple[float, Decisions]:
         return self._extreme(1.0)
+
+    @cached_property
+    def _largest(self) -> tuple[float, Decisions]:
+        return self._extreme(-1.0)
 
     @cached_property
     def _program(self) -> Program:

@@ -63,11 +63,8 @@ class Program:
 
         The solver's tolerances are about 1e-10 of the largest coefficient of the objective, and 1e-10 of the limit.
         """
-        from scipy.optimize import (
-            Bounds,
-            LinearConstraint,
-            milp,
-        )  # takes half a second, and few commands solve anything
+        # here, since it takes half a second and few commands solve anything
+        from scipy.optimize import Bounds, LinearConstraint, milp
 
         matrix, values = self._equalities.matrix()
         constraints = [LinearConstraint(matrix, values, values)]

@@ -2,8 +2,8 @@
 
 import itertools
 import math
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -47,19 +47,17 @@ def product(*quantities: Quantity, scale: float = 1.0) -> list[CostTerm]:
 def tabulated(function: Callable[..., float], *quantities: Quantity, what: str) -> CostTerm:
     """Any function of quantities, one value for each combination of candidates.
 
-    Several parts of one quantity that no other depends on count as one choice, their sum.
+    Choices that are only ever added up count as one, their sum: those of one quantity, or the same of several.
 
     Raises:
         ValueError: more than `LARGEST` combinations, with `what` costs so.
     """
-    users = Counter(name for quantity in quantities for name in quantity.parts)
-    sums: dict[str, Sum] = {}
-    reduced = [_summed(quantity, users, sums) for quantity in quantities]
+    reduced, sums = _summed(quantities)
     sizes = {name: len(values) for quantity in reduced for name, values in quantity.parts.items()}
     if math.prod(sizes.values()) > LARGEST:
         raise ValueError(
             f"the cost of {what} depends on {math.prod(sizes.values()):,} combinations of candidates; {LARGEST:,} are "
-            f"the most: search fewer candidates, or leave some of {', '.join(users)} fixed"
+            f"the most: search fewer candidates, or leave some of {', '.join(sizes)} fixed"
         )
     combinations = itertools.product(*(range(size) for size in sizes.values()))
     indices = (dict(zip(sizes, combination, strict=True)) for combination in combinations)
@@ -78,12 +76,20 @@ def merged(terms: Iterable[CostTerm]) -> list[CostTerm]:
     return list(found.values())
 
 
-def _summed(quantity: Quantity, users: Mapping[str, int], sums: dict[str, Sum]) -> Quantity:
-    """The same quantity with its own parts, where they are several, as one; notes their sum in `sums`."""
-    own = {name: values for name, values in quantity.parts.items() if users[name] == 1}
-    if len(own) < 2:
-        return quantity
-    together = Sum(own)
-    sums[together.name] = together
-    shared = {name: values for name, values in quantity.parts.items() if name not in own}
-    return Quantity(quantity.constant, {**shared, together.name: together.values})
+def _summed(quantities: Sequence[Quantity]) -> tuple[list[Quantity], dict[str, Sum]]:
+    """The same quantities with parts that only ever occur together as one, and these sums by name."""
+    together: dict[tuple[int, ...], dict[str, tuple[float, ...]]] = defaultdict(dict)
+    for name in {name: None for quantity in quantities for name in quantity.parts}:
+        users = tuple(index for index, quantity in enumerate(quantities) if name in quantity.parts)
+        values = {tuple(quantities[index].parts[name]) for index in users}
+        if len(values) == 1:
+            together[users][name] = values.pop()
+    reduced, sums = list(quantities), {}
+    for members, parts in together.items():
+        if len(parts) > 1:
+            one = Sum(parts)
+            sums[one.name] = one
+            for index in members:
+                others = {name: values for name, values in reduced[index].parts.items() if name not in parts}
+                reduced[index] = Quantity(reduced[index].constant, {**others, one.name: one.values})
+    return reduced, sums

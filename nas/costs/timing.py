@@ -39,7 +39,8 @@ def timed(shape: LayerShape, device: torch.device, batch_size: int, least_second
 
     The random state of the process is afterwards what it was.
     """
-    from torch.utils.benchmark import Timer  # takes a third of a second, and few commands time anything
+    # here, since it takes a third of a second and few commands time anything
+    from torch.utils.benchmark import Timer
 
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         layer = _layer(shape).to(device)

@@ -33,6 +33,13 @@ class ScaledWeight(nn.Conv2d):
         return self._conv_forward(x, (self.weight * 2).round(), self.bias)
 
 
+class Largest(nn.Module):
+    """The largest channel of each pixel, by its index."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.gather(1, x.argmax(dim=1, keepdim=True))
+
+
 @pytest.mark.parametrize(
     ("network", "numbers"),
     [
@@ -45,6 +52,7 @@ class ScaledWeight(nn.Conv2d):
         (nn.Sequential(CONV, nn.BatchNorm2d(4)), IMAGE + 2 * 256),
         # indices of the maxima are none, and a smaller output is the smaller peak
         (nn.Sequential(CONV, nn.MaxPool2d(2)), IMAGE + 256 + 64),
+        (Largest(), IMAGE + 64),
         # views share the memory of what they view
         (nn.Sequential(CONV, nn.Flatten(), nn.Linear(256, 10)), IMAGE + 256 + 10),
         # the input of the block is held until the sum, which is one tensor more

@@ -110,6 +110,10 @@ def seconds(shape: LayerShape) -> float:
     return 1e-4 * (shape.in_channels * 7 % 11 + math.sqrt(shape.out_channels))
 
 
+def product_of_channels(shape: LayerShape) -> float:
+    return shape.in_channels * shape.out_channels
+
+
 def mixture_of(space: Space, seed: int, dtype: torch.dtype = torch.float64) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(seed)
     return {
@@ -199,6 +203,9 @@ def test_twelve_concatenated_groups_are_counted_exactly_and_fast() -> None:
         distribution = grown
     slow = sum(weight * 16 * 64 * bops_per_output(9 * c, 32, 32) for c, weight in distribution.items())
     assert model.expected(mixture).item() == pytest.approx(slow, rel=1e-12)
+    # a depthwise layer reads and writes that sum: both are the same
+    both = latency(choices, [SearchedLayer("depthwise", 9, 64, reads, reads, depthwise=True)], product_of_channels)
+    assert both.expected(mixture).item() == pytest.approx(sum(w * c * c for c, w in distribution.items()), rel=1e-12)
     full = dict.fromkeys(names, 1.0)
     assert model.exact(full) == 16 * 64 * bops_per_output(9 * (3 + 16 * 4 * 6), 32, 32) == model.largest()[0]
     assert model.smallest() == (16 * 64 * bops_per_output(9 * (3 + 4 * 4 * 6), 32, 32), dict.fromkeys(names, 0.25))

@@ -86,18 +86,22 @@ def test_a_solver_that_lets_limits_slip_is_not_believed(seed: int, monkeypatch: 
     model = random_model(random.Random(seed))
     generator = torch.Generator().manual_seed(seed)
     scores = {name: torch.randn(len(c.candidates), generator=generator) for name, c in model.choices.items()}
-    limit = model.exact(model.best_within(math.inf, scores)) - 1  # the best genotype of all is one too dear
-    strict, asked = Program.minimised, []
+    best, least = model.exact(model.best_within(math.inf, scores)), model.smallest()[0]
+    strict, slack, excluded_before = Program.minimised, 1.0, []
 
-    def lenient(self: Program, objective: Any, limit: float = math.inf, excluded: Sequence[Indices] = ()) -> Indices:
-        asked.append(len(excluded))
-        return strict(self, objective, 1.2 * limit, excluded)
+    def lenient(self: Program, objective: Any, limit: float, excluded: Sequence[Indices] = ()) -> Indices:
+        excluded_before.append(len(excluded))
+        return strict(self, objective, slack * limit, excluded)
 
-    expected = model.best_within(limit, scores)
     monkeypatch.setattr(Program, "minimised", lenient)
-    assert model.best_within(limit, scores) == expected
-    assert asked == list(range(len(asked)))
-    assert len(asked) > 1
+    model.best_within((least + best) / 2, scores)
+    assert excluded_before == [0]
+    expected = model.best_within(best - 1, scores)
+    slack = 1.2
+    excluded_before.clear()
+    assert model.best_within(best - 1, scores) == expected
+    assert excluded_before == list(range(len(excluded_before)))
+    assert len(excluded_before) > 1
 
 
 def test_minus_infinity_is_taken_only_where_nothing_else_fits() -> None:
@@ -108,6 +112,16 @@ def test_minus_infinity_is_taken_only_where_nothing_else_fits() -> None:
     assert model.best_within(16, scores) == {"x": 8, "y": 8}
     assert model.best_within(12, scores) == {"x": 8, "y": 4}
     assert model.best_within(8, scores) == {"x": 4, "y": 4}
+
+
+def test_minus_infinity_is_below_all_other_scores_together() -> None:
+    choices = {name: Choice(name, (8, 4)) for name in ("x", "y", "z")}
+    saved = {"x": 8.0, "y": 4.0, "z": 4.0}
+    terms = [CostTerm((name,), torch.tensor([8.0, 8.0 - saved[name]]).double()) for name in choices]
+    model = CostModel("bits", "bits", choices, terms)
+    dear = torch.tensor([0.0, -1000.0])
+    scores = {"x": torch.tensor([0.0, -math.inf]), "y": dear, "z": dear}
+    assert model.best_within(16, scores) == {"x": 8, "y": 4, "z": 4}
 
 
 def test_a_budget_that_nothing_meets_names_the_smallest_cost() -> None:
