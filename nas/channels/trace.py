@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -30,18 +30,29 @@ def trace(network: nn.Module, image_shape: tuple[int, int, int]) -> Channels:
     Neither run sees a size that the code turns into a number, as in `x / x.shape[1]`.
 
     Raises:
-        ValueError: an image that the network can't take, with the first line of its error.
+        ValueError: an image that the network can't take, with the first line of its error; a scripted network; a lazy
+            one that has not seen an image.
     """
+    _check(network)
     devices = ["meta"] if any(tensor.is_meta for _, tensor in named_tensors(network)) else ["meta", "cpu"]
-    for device in devices:
-        try:
-            channels = _followed(network, image_shape, device)
-        except ValueError:
-            if device == devices[-1]:
-                raise
-        else:
-            break
-    return rehearsed(channels, lambda change: _followed(network, image_shape, device, change))
+    with _undisturbed():
+        for device in devices:
+            try:
+                channels = _followed(network, image_shape, device)
+            except ValueError:
+                if device == devices[-1]:
+                    raise
+            else:
+                break
+        return rehearsed(channels, lambda change: _followed(network, image_shape, device, change))
+
+
+def _check(network: nn.Module) -> None:
+    if any(isinstance(module, torch.jit.ScriptModule) for module in network.modules()):
+        raise ValueError("a scripted network cannot be narrowed: give the module that it was made from")
+    for name, tensor in named_tensors(network):
+        if nn.parameter.is_lazy(tensor):
+            raise ValueError(f"{name!r} has no shape yet: run the network once on an image before")
 
 
 def _followed(
@@ -60,15 +71,14 @@ def _followed(
     elements = run.unions.fresh(image_shape[0])
     run.unions.fix(elements, "it is the image")
     run.note(image, Labels((None, elements, None, None), Kind.ACTIVATION))
-    with _undisturbed(device):
-        try:
-            with run:
-                returned = copied(image)
-        except Exception as error:
-            if run.broken is error:
-                raise
-            reason = (str(error) or type(error).__name__).splitlines()[0]
-            raise ValueError(f"the network cannot take an image of shape {list(image_shape)}: {reason}") from error
+    try:
+        with torch.device(device), run:
+            returned = copied(image)
+    except Exception as error:
+        if run.broken is error:
+            raise
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ValueError(f"the network cannot take an image of shape {list(image_shape)}: {reason}") from error
     for tensor in _tensors_in(returned, set()):
         for line in run.labels(tensor).lines:
             if line is not None:
@@ -90,25 +100,18 @@ def _copied(network: nn.Module, device: str) -> nn.Module:
 
 
 @contextmanager
-def _undisturbed(device: str) -> Iterator[None]:
-    """A block without gradients whose new tensors are on a device, and which leaves the random state as it was.
+def _undisturbed() -> Iterator[None]:
+    """A block without gradients, on the CPU, which leaves the random state as it was.
 
     The fused path of transformers, which hides their layers, is off in it.
     """
     fast = torch.backends.mha.get_fastpath_enabled()
-    with ExitStack() as stack:
-        for context in (
-            torch.random.fork_rng(devices=[]),
-            torch.inference_mode(False),
-            torch.no_grad(),
-            torch.device(device),
-        ):
-            stack.enter_context(context)
-        torch.backends.mha.set_fastpath_enabled(False)
-        try:
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with torch.random.fork_rng(devices=[]), torch.inference_mode(False), torch.no_grad(), torch.device("cpu"):
             yield
-        finally:
-            torch.backends.mha.set_fastpath_enabled(fast)
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
 
 
 def _tensors_in(value: Any, seen: set[int]) -> Iterator[Tensor]:

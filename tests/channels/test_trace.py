@@ -1,6 +1,7 @@
 """What is found out about networks: layers, groups and why some are fixed."""
 
 import copy
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -306,6 +307,75 @@ def test_an_image_that_does_not_fit_is_refused_in_one_line() -> None:
         trace(NETWORKS["plain"](), (4, 16, 16))
     with pytest.raises(ValueError, match=r"^[^\n]*: 'takes no image.*$"):
         trace(Refusing(), IMAGE)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: nn.Sequential(nn.LazyConv2d(4, 3)), r"^'0.weight' has no shape yet: run the network once on an image"),
+        (lambda: torch.jit.script(conv_norm(3, 4)), r"^a scripted network cannot be narrowed: give the module that"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning", "ignore:Lazy modules:UserWarning")
+def test_networks_that_cannot_be_traced_are_refused(make: type[nn.Module], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        trace(make(), IMAGE)
+
+
+def test_the_mode_of_the_caller_does_not_matter() -> None:
+    expected = trace(NETWORKS["resnet"](), IMAGE).groups
+    with torch.inference_mode():
+        assert trace(NETWORKS["resnet"](), IMAGE).groups == expected
+    with torch.device("meta"):
+        assert trace(NETWORKS["resnet"](), IMAGE).groups == expected
+    assert torch.backends.mha.get_fastpath_enabled()
+
+
+class Middle(nn.Module):
+    """Two convolutions and something between them."""
+
+    def __init__(self, between: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.a, self.b, self.between = conv(3, 8), conv(8, 6), between
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.b(self.between(self.a(x)))
+
+
+def written_into(x: Tensor) -> Tensor:
+    """A tensor that the code made, with x in it."""
+    y = torch.zeros(x.shape)
+    y[:, :8] = x
+    return y
+
+
+@pytest.mark.parametrize(
+    ("between", "size"),
+    [
+        (lambda x: torch.max(x, x.sigmoid()), 8),
+        (lambda x: F.mish(F.hardswish(x.clone(), inplace=True), inplace=True).masked_fill_(x < 0, 0.0), 8),
+        (lambda x: x + x.new_zeros(1) + torch.zeros_like(x), 8),
+        (lambda x: x.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2).to(memory_format=torch.channels_last), 8),
+        (lambda x: F.normalize(x, dim=(2, 3)), 8),
+        (lambda x: x.flip(1), 8),
+        (lambda x: x.flatten(2).unflatten(2, (16, 16)).unsqueeze(0).squeeze(0), 8),
+        (lambda x: torch.stack([x, x.relu()]).sum(0), 8),
+        (lambda x: torch.cat(x.chunk(4, dim=1)[::-1], dim=1), 2),
+        (lambda x: F.channel_shuffle(x, 2), 4),
+        (lambda x: torch.cat([x[:, ::2], x[:, 1::2]], 1), 0),
+        (lambda x: x.roll(1, 1), 0),
+        (lambda x: F.glu(torch.cat([x, x], 1), 1), 0),
+        (lambda x: F.normalize(x, dim=1), 0),
+        (lambda x: x * torch.bmm(x.flatten(2), x.flatten(2).transpose(1, 2)).mean(), 0),
+        (lambda x: x * x.cumsum(1), 0),
+        (lambda x: x if torch.equal(x, x.relu()) else x + 1, 0),
+        (written_into, 0),
+    ],
+)
+def test_what_is_between_two_layers(between: Callable[[Tensor], Tensor], size: int) -> None:
+    """Size 0 says that the channels are fixed."""
+    channels = trace(Head(Middle(between), 6), IMAGE)
+    assert free(channels) == ({"0/a": size} if size else {}) | {"0/b": 6}
 
 
 def test_an_unknown_group_is_refused_with_the_names_of_those_there_are() -> None:
