@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_leaves
 from nas.channels.groups import grouped
 from nas.channels.labels import Kind, Labels
 from nas.channels.layer import Channels
-from nas.channels.rehearsal import rehearsed
+from nas.channels.rehearsal import first_line, rehearsed
 from nas.channels.run import Run, named_tensors
 
 
@@ -27,7 +27,8 @@ def trace(network: nn.Module, image_shape: tuple[int, int, int]) -> Channels:
     Channels are followed through every operation of PyTorch that runs, whatever the Python code is. A group is fixed,
     with the reason, where its channels can't be removed: the image, what the network returns, what an operation reads
     that mixes channels or is not known. A second run, narrowed, fixes groups whose sizes are written down in the code.
-    Neither run sees a size that the code turns into a number, as in `x / x.shape[1]`.
+    Neither run sees a size that the code turns into a number, as in `x / x.shape[1]`, and a weight that is divided by a
+    sum over itself is divided by a smaller one when it is narrowed.
 
     Raises:
         ValueError: an image that the network can't take, with the first line of its error; a scripted network; a lazy
@@ -77,8 +78,8 @@ def _followed(
     except Exception as error:
         if run.broken is error:
             raise
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise ValueError(f"the network cannot take an image of shape {list(image_shape)}: {reason}") from error
+        shape = list(image_shape)
+        raise ValueError(f"the network cannot take an image of shape {shape}: {first_line(error)}") from error
     for tensor in _tensors_in(returned, set()):
         for line in run.labels(tensor).lines:
             if line is not None:

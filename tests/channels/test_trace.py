@@ -246,7 +246,7 @@ def test_sizes_that_are_written_down_in_the_code_stay(
     assert free(found) == groups
     for group in found.groups:
         if group.name in ("0/0", "0/first") and group.fixed:
-            assert group.fixed.startswith("the network does not run with fewer of its channels")
+            assert group.fixed.startswith("the network does not run with fewer: ")
 
 
 class Reading(nn.Module):
@@ -336,6 +336,20 @@ def test_what_is_between_two_layers(between: Callable[[Tensor], Tensor], size: i
     """Size 0 says that the channels are fixed."""
     channels = trace(Head(Middle(between), 6), IMAGE)
     assert free(channels) == ({"0/a": size} if size else {}) | {"0/b": 6}
+
+
+def test_no_two_groups_have_one_name() -> None:
+    class Named(Functional):
+        def __init__(self) -> None:
+            super().__init__()
+            self.add_module("2", conv(6, 4))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.get_submodule("2")(super().forward(x))
+
+    channels = trace(Head(Named(), 4), IMAGE)
+    assert free(channels) == {"0": 8, "0/2": 6, "0/2/2": 4}
+    assert [group.writers for group in channels.groups] == [(), ("0",), ("0",), ("0.2",), ("3",)]
 
 
 def test_an_unknown_group_is_refused_with_the_names_of_those_there_are() -> None:
