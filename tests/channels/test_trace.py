@@ -338,6 +338,18 @@ def test_what_is_between_two_layers(between: Callable[[Tensor], Tensor], size: i
     assert free(channels) == ({"0/a": size} if size else {}) | {"0/b": 6}
 
 
+def test_of_several_reasons_the_first_one_is_given() -> None:
+    class Both(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = conv(3, 6), conv(3, 6)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.a(x).softmax(1) + self.b(x).cumsum(1)
+
+    assert trace(Head(Both(), 6), IMAGE).group("0/a").fixed == "operation aten._softmax reads it"
+
+
 def test_no_two_groups_have_one_name() -> None:
     class Named(Functional):
         def __init__(self) -> None:
