@@ -1,7 +1,7 @@
 """From the elements of a run to numbered channels in groups."""
 
 from collections.abc import Mapping, Sequence
-from itertools import chain
+from itertools import chain, count
 
 import torch
 from torch import Tensor
@@ -21,10 +21,11 @@ def grouped(run: Run, image: Tensor) -> Channels:
     free or fixed for the same reason.
     """
     sides = [image, *(side for done in run.passes for side in (done.reads, done.writes))]
+    read_or_written = [run.unions.roots(side).tolist() for side in sides]
     lines = {key: run.unions.roots(line).tolist() for key, line in run.dims.items()}
-    channels = _occurring(run, [run.unions.roots(side).tolist() for side in sides], lines)
+    channels = _occurring(run, read_or_written, lines)
     lines = {key: line for key, line in lines.items() if line and line[0] in channels}
-    members = _members(run, channels, [*(run.unions.roots(side).tolist() for side in sides), *lines.values()])
+    members = _members(run, channels, [*read_or_written, *lines.values()])
     number = {channel: index for index, channel in enumerate(chain.from_iterable(members.values()))}
     sizes = torch.tensor([len(group) for group in members.values()])
 
@@ -86,7 +87,7 @@ def _members(
 def _named(members: _Members, passes: Sequence[Pass]) -> tuple[ChannelGroup, ...]:
     """The groups; place 0 is the image, then each pass has its two sides."""
     groups: list[ChannelGroup] = []
-    taken: dict[str, int] = {}
+    taken: set[str] = set()
     for (places, fixed), channels in members.items():
         sides = [place for place in places if place <= 2 * len(passes)]
         writing = [passes[place // 2 - 1] for place in sides if place and place % 2 == 0]
@@ -97,9 +98,9 @@ def _named(members: _Members, passes: Sequence[Pass]) -> tuple[ChannelGroup, ...
             name = _written(dense[0])
         else:
             name = f"{_written(passes[(sides[0] - 1) // 2])}/input" if sides else "unused"
-        taken[name] = taken.get(name, 0) + 1
-        if taken[name] > 1:
-            name = f"{name}/{taken[name]}"
+        numbered = (f"{name}/{number}" for number in count(2))
+        name = next(candidate for candidate in chain([name], numbered) if candidate not in taken)
+        taken.add(name)
         writers = tuple(dict.fromkeys(owner(done.source) for done in dense))
         groups.append(ChannelGroup(name, len(channels), writers, fixed))
     return tuple(groups)

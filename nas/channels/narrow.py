@@ -44,7 +44,7 @@ def narrow(network: nn.Module, channels: Channels, kept: Mapping[str, Tensor]) -
 
 def staying(channels: Channels, kept: Mapping[str, Tensor]) -> Tensor:
     """Whether each channel stays, (channels,) bool; the errors are those of `narrow`."""
-    stays = torch.ones(len(channels.group_of), dtype=torch.bool)
+    stays = torch.ones_like(channels.group_of, dtype=torch.bool)
     for name, positions in kept.items():
         group = channels.group(name)
         if group.fixed:

@@ -17,20 +17,33 @@ def rehearsed(channels: Channels, rerun: Rerun) -> Channels:
     """The same channels, with groups fixed without which the network does not run, or connects its layers otherwise.
 
     A size that is written down in the code of a network, as in `x[:, :64]`, shows only when the size is another. So the
-    network runs with a third of the channels of all groups removed. If that fails, groups are tried one more at a time.
+    network runs with a third of the channels of all groups removed. If that fails, each half of the groups is tried,
+    and so on: those that work together are free.
     """
-    free = {group.name: _two_thirds(group.size) for group in channels.groups if not group.fixed and group.size > 1}
-    if not _failure(channels, free, rerun):
-        return channels
-    works: dict[str, Tensor] = {}
+    sizes = {group.name: group.size for group in channels.groups if not group.fixed and group.size > 1}
+    works: list[str] = []
     fixed: dict[str, str] = {}
-    for name, positions in free.items():
-        if failure := _failure(channels, works | {name: positions}, rerun):
-            fixed[name] = failure
+
+    def try_out(names: list[str]) -> None:
+        failure = _failure(channels, {name: _two_thirds(sizes[name]) for name in (*works, *names)}, rerun)
+        if not failure:
+            works.extend(names)
+        elif len(names) == 1:
+            fixed[names[0]] = failure
         else:
-            works[name] = positions
+            half = len(names) // 2
+            try_out(names[:half])
+            try_out(names[half:])
+
+    if sizes:
+        try_out(list(sizes))
     groups = tuple(replace(group, fixed=fixed.get(group.name, group.fixed)) for group in channels.groups)
     return replace(channels, groups=groups)
+
+
+def first_line(error: BaseException | None) -> str:
+    """What an error says first, or what it is."""
+    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 def agree(channels: Channels, narrowed: Channels, kept: Mapping[str, Tensor]) -> bool:
@@ -57,13 +70,11 @@ def _two_thirds(size: int) -> Tensor:
 
 def _failure(channels: Channels, kept: Mapping[str, Tensor], rerun: Rerun) -> str:
     """Why a network can't be narrowed so; "" if it can."""
-    if not kept:
-        return ""
     try:
         narrowed = rerun(lambda network: narrow(network, channels, kept))
     except ValueError as error:
-        return f"the network does not run with fewer of its channels ({error})"
-    return "" if agree(channels, narrowed, kept) else "with fewer of its channels the network connects others"
+        return f"the network does not run with fewer: {first_line(error.__cause__)}"
+    return "" if agree(channels, narrowed, kept) else "with fewer, the network connects others"
 
 
 def _lines(channels: Channels) -> dict[object, Tensor]:

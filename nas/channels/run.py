@@ -118,6 +118,8 @@ class Run(TorchDispatchMode):
             self.note(output, Labels(lines, call.kind, sources))
 
     def _lines(self, func: Any, call: Call) -> Sequence[tuple[Line, ...]]:
+        if not call.outputs:
+            return everything(call)
         if call.name in DENSE:
             return DENSE[call.name](call, self.passes)
         if axes := SPATIAL.fullmatch(call.name):

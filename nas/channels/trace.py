@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_leaves
 from nas.channels.groups import grouped
 from nas.channels.labels import Kind, Labels
 from nas.channels.layer import Channels
-from nas.channels.rehearsal import rehearsed
+from nas.channels.rehearsal import first_line, rehearsed
 from nas.channels.run import Run, named_tensors
 
 
@@ -27,21 +27,33 @@ def trace(network: nn.Module, image_shape: tuple[int, int, int]) -> Channels:
     Channels are followed through every operation of PyTorch that runs, whatever the Python code is. A group is fixed,
     with the reason, where its channels can't be removed: the image, what the network returns, what an operation reads
     that mixes channels or is not known. A second run, narrowed, fixes groups whose sizes are written down in the code.
-    Neither run sees a size that the code turns into a number, as in `x / x.shape[1]`.
+    Neither run sees a size that the code turns into a number, as in `x / x.shape[1]`, and a weight that is divided by a
+    sum over itself is divided by a smaller one when it is narrowed.
 
     Raises:
-        ValueError: an image that the network can't take, with the first line of its error.
+        ValueError: an image that the network can't take, with the first line of its error; a scripted network; a lazy
+            one that has not seen an image.
     """
+    _check(network)
     devices = ["meta"] if any(tensor.is_meta for _, tensor in named_tensors(network)) else ["meta", "cpu"]
-    for device in devices:
-        try:
-            channels = _followed(network, image_shape, device)
-        except ValueError:
-            if device == devices[-1]:
-                raise
-        else:
-            break
-    return rehearsed(channels, lambda change: _followed(network, image_shape, device, change))
+    with _undisturbed():
+        for device in devices:
+            try:
+                channels = _followed(network, image_shape, device)
+            except ValueError:
+                if device == devices[-1]:
+                    raise
+            else:
+                break
+        return rehearsed(channels, lambda change: _followed(network, image_shape, device, change))
+
+
+def _check(network: nn.Module) -> None:
+    if any(isinstance(module, torch.jit.ScriptModule) for module in network.modules()):
+        raise ValueError("a scripted network cannot be narrowed: give the module that it was made from")
+    for name, tensor in named_tensors(network):
+        if nn.parameter.is_lazy(tensor):
+            raise ValueError(f"{name!r} has no shape yet: run the network once on an image before")
 
 
 def _followed(
@@ -60,15 +72,14 @@ def _followed(
     elements = run.unions.fresh(image_shape[0])
     run.unions.fix(elements, "it is the image")
     run.note(image, Labels((None, elements, None, None), Kind.ACTIVATION))
-    with _undisturbed(device):
-        try:
-            with run:
-                returned = copied(image)
-        except Exception as error:
-            if run.broken is error:
-                raise
-            reason = (str(error) or type(error).__name__).splitlines()[0]
-            raise ValueError(f"the network cannot take an image of shape {list(image_shape)}: {reason}") from error
+    try:
+        with torch.device(device), run:
+            returned = copied(image)
+    except Exception as error:
+        if run.broken is error:
+            raise
+        shape = list(image_shape)
+        raise ValueError(f"the network cannot take an image of shape {shape}: {first_line(error)}") from error
     for tensor in _tensors_in(returned, set()):
         for line in run.labels(tensor).lines:
             if line is not None:
@@ -90,25 +101,18 @@ def _copied(network: nn.Module, device: str) -> nn.Module:
 
 
 @contextmanager
-def _undisturbed(device: str) -> Iterator[None]:
-    """A block without gradients whose new tensors are on a device, and which leaves the random state as it was.
+def _undisturbed() -> Iterator[None]:
+    """A block without gradients, on the CPU, which leaves the random state as it was.
 
     The fused path of transformers, which hides their layers, is off in it.
     """
     fast = torch.backends.mha.get_fastpath_enabled()
-    with ExitStack() as stack:
-        for context in (
-            torch.random.fork_rng(devices=[]),
-            torch.inference_mode(False),
-            torch.no_grad(),
-            torch.device(device),
-        ):
-            stack.enter_context(context)
-        torch.backends.mha.set_fastpath_enabled(False)
-        try:
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with torch.random.fork_rng(devices=[]), torch.inference_mode(False), torch.no_grad(), torch.device("cpu"):
             yield
-        finally:
-            torch.backends.mha.set_fastpath_enabled(fast)
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
 
 
 def _tensors_in(value: Any, seen: set[int]) -> Iterator[Tensor]:

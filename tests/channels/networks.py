@@ -249,3 +249,44 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "darts": derived,
 }
 """Networks that take images (3, 16, 16) and give five logits, by name."""
+
+
+class Middle(nn.Module):
+    """Two convolutions and something between them."""
+
+    def __init__(self, between: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.a, self.b, self.between = conv(3, 8), conv(8, 6), between
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.b(self.between(self.a(x)))
+
+
+def written_into(x: Tensor) -> Tensor:
+    """A tensor that the code made, with x in it."""
+    y = torch.zeros(x.shape)
+    y[:, :8] = x
+    return y
+
+
+BETWEEN: list[tuple[Callable[[Tensor], Tensor], int]] = [
+    (lambda x: torch.max(x, x.sigmoid()), 8),
+    (lambda x: F.mish(F.hardswish(x.clone(), inplace=True), inplace=True).masked_fill_(x < 0, 0.0), 8),
+    (lambda x: x + x.new_zeros(1) + torch.zeros_like(x), 8),
+    (lambda x: x.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2).to(memory_format=torch.channels_last), 8),
+    (lambda x: F.normalize(x, dim=(2, 3)), 8),
+    (lambda x: x.flip(1), 8),
+    (lambda x: x.flatten(2).unflatten(2, (16, 16)).unsqueeze(0).squeeze(0), 8),
+    (lambda x: torch.stack([x, x.relu()]).sum(0), 8),
+    (lambda x: torch.cat(x.chunk(4, dim=1)[::-1], dim=1), 2),
+    (lambda x: F.channel_shuffle(x, 2), 4),
+    (lambda x: torch.cat([x[:, ::2], x[:, 1::2]], 1), 0),
+    (lambda x: x.roll(1, 1), 0),
+    (lambda x: F.glu(torch.cat([x, x], 1), 1), 0),
+    (lambda x: F.normalize(x, dim=1), 0),
+    (lambda x: x * torch.bmm(x.flatten(2), x.flatten(2).transpose(1, 2)).mean(), 0),
+    (lambda x: x * x.cumsum(1), 0),
+    (lambda x: x if torch.equal(x, x.relu()) else x + 1, 0),
+    (written_into, 0),
+]
+"""What may be between two layers, and how many of 8 channels can be removed one by one."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.channels import Channels, narrow, trace
-from tests.channels.networks import NETWORKS, vision
+from tests.channels.networks import BETWEEN, NETWORKS, Head, Middle, vision
 
 
 def random_network(make: Callable[[], nn.Module], seed: int = 0) -> nn.Module:
@@ -65,6 +65,14 @@ def test_a_narrowed_network_is_the_whole_one_without_the_channels(name: str, see
     network = random_network(NETWORKS[name], seed)
     channels = trace(network, (3, 16, 16))
     check(network, channels, some_positions(channels, seed), torch.randn(2, 3, 16, 16, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("between", [between for between, size in BETWEEN if size])
+def test_operations_between_two_layers(between: Callable[[Tensor], Tensor]) -> None:
+    network = random_network(lambda: Head(Middle(between), 6))
+    channels = trace(network, (3, 16, 16))
+    kept = some_positions(channels, 0)
+    check(network, channels, kept, torch.randn(2, 3, 16, 16, dtype=torch.float64))
 
 
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2"])

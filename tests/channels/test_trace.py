@@ -1,6 +1,7 @@
 """What is found out about networks: layers, groups and why some are fixed."""
 
 import copy
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from nas.channels import Channels, trace
-from tests.channels.networks import NETWORKS, Functional, Head, Shuffle, conv, conv_norm, vision
+from tests.channels.networks import BETWEEN, NETWORKS, Functional, Head, Middle, Shuffle, conv, conv_norm, vision
 
 IMAGE = (3, 16, 16)
 
@@ -245,7 +246,7 @@ def test_sizes_that_are_written_down_in_the_code_stay(
     assert free(found) == groups
     for group in found.groups:
         if group.name in ("0/0", "0/first") and group.fixed:
-            assert group.fixed.startswith("the network does not run with fewer of its channels")
+            assert group.fixed.startswith("the network does not run with fewer: ")
 
 
 class Reading(nn.Module):
@@ -306,6 +307,61 @@ def test_an_image_that_does_not_fit_is_refused_in_one_line() -> None:
         trace(NETWORKS["plain"](), (4, 16, 16))
     with pytest.raises(ValueError, match=r"^[^\n]*: 'takes no image.*$"):
         trace(Refusing(), IMAGE)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: nn.Sequential(nn.LazyConv2d(4, 3)), r"^'0.weight' has no shape yet: run the network once on an image"),
+        (lambda: torch.jit.script(conv_norm(3, 4)), r"^a scripted network cannot be narrowed: give the module that"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning", "ignore:Lazy modules:UserWarning")
+def test_networks_that_cannot_be_traced_are_refused(make: type[nn.Module], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        trace(make(), IMAGE)
+
+
+def test_the_mode_of_the_caller_does_not_matter() -> None:
+    expected = trace(NETWORKS["resnet"](), IMAGE).groups
+    with torch.inference_mode():
+        assert trace(NETWORKS["resnet"](), IMAGE).groups == expected
+    with torch.device("meta"):
+        assert trace(NETWORKS["resnet"](), IMAGE).groups == expected
+    assert torch.backends.mha.get_fastpath_enabled()
+
+
+@pytest.mark.parametrize(("between", "size"), BETWEEN)
+def test_what_is_between_two_layers(between: Callable[[Tensor], Tensor], size: int) -> None:
+    """Size 0 says that the channels are fixed."""
+    channels = trace(Head(Middle(between), 6), IMAGE)
+    assert free(channels) == ({"0/a": size} if size else {}) | {"0/b": 6}
+
+
+def test_of_several_reasons_the_first_one_is_given() -> None:
+    class Both(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = conv(3, 6), conv(3, 6)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.a(x).softmax(1) + self.b(x).cumsum(1)
+
+    assert trace(Head(Both(), 6), IMAGE).group("0/a").fixed == "operation aten._softmax reads it"
+
+
+def test_no_two_groups_have_one_name() -> None:
+    class Named(Functional):
+        def __init__(self) -> None:
+            super().__init__()
+            self.add_module("2", conv(6, 4))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.get_submodule("2")(super().forward(x))
+
+    channels = trace(Head(Named(), 4), IMAGE)
+    assert free(channels) == {"0": 8, "0/2": 6, "0/2/2": 4}
+    assert [group.writers for group in channels.groups] == [(), ("0",), ("0",), ("0.2",), ("3",)]
 
 
 def test_an_unknown_group_is_refused_with_the_names_of_those_there_are() -> None:
