@@ -20,6 +20,7 @@ from nas.optimization import (
     RecordingError,
     SecondOrder,
     SingleLevel,
+    Target,
     search,
 )
 from nas.optimization.graphs import REAL_STEPS, CudaGraphs, RecordedStep, cause
@@ -28,6 +29,7 @@ from nas.optimization.recorded import keep_on_device
 from nas.optimization.search import _train
 from nas.relaxation import Relaxation, Softmax
 from nas.space import SearchSpace
+from tests.optimization.budgets import priced
 from tests.optimization.contracts import assert_same_bits
 from tests.optimization.tape import NoWaiting, TapedGraphs
 from tests.optimization.toys import TINY, Gumbel, adam, feed, images, recipe, small_space, tiny_cells
@@ -248,6 +250,15 @@ def test_the_cause_of_an_error_is_the_first_one() -> None:
     with pytest.raises(RuntimeError) as second:
         Failing().record(lambda: ())
     assert cause(second.value) == "operation not permitted when stream is capturing"
+
+
+def test_a_budget_is_refused_and_left_alone() -> None:
+    bilevel = plain(SPACES["module"])
+    bilevel.budget = Target(priced({"one/op": [1.0, 2.0]}), 1.5)
+    rates = [o.param_groups[0]["lr"] for o in (bilevel.weight_optimizer, bilevel.arch_optimizer)]
+    with pytest.raises(RecordingError, match="it has a budget, and what that computes is not recorded"):
+        Recorded(bilevel, TapedGraphs())
+    assert [o.param_groups[0]["lr"] for o in (bilevel.weight_optimizer, bilevel.arch_optimizer)] == rates
 
 
 @pytest.mark.parametrize("which", ["weight", "arch"])

@@ -8,13 +8,24 @@ import torch
 from torch import Tensor, nn
 
 from nas.architecture import ArchParameters
-from nas.optimization import BilevelOptimizer, Feed, FirstOrder, Objective, SecondOrder, SingleLevel, search
+from nas.costs import CostModel
+from nas.optimization import (
+    BilevelOptimizer,
+    Feed,
+    FirstOrder,
+    HomogeneousLine,
+    Objective,
+    SecondOrder,
+    SingleLevel,
+    search,
+)
 from nas.optimization.objective import Batch
 from nas.parallel import Ranks
 from nas.relaxation import Relaxation, Softmax
 from nas.space import ModuleSpace, SearchSpace, Skeleton
 from nas.supernet import MixedOp
 from search_spaces.cells import CellSpace
+from tests.optimization.budgets import term
 from tests.optimization.toys import Gumbel, adam, recipe, small_space
 from tests.search_spaces.spaces import darts, pc_darts
 
@@ -55,6 +66,7 @@ class Case:
     optimizer: str = "first_order"
     gumbel: bool = False
     sync: bool = True
+    line: bool = False
     steps: int = 2
     epochs: int = 1
 
@@ -68,7 +80,16 @@ class Case:
         relaxation: Relaxation = Gumbel() if self.gumbel else Softmax()
         objective = Objective(supernet, ranks=ranks, sync_batch_norm=self.sync)
         optimizer = OPTIMIZERS[self.optimizer]
-        return space, optimizer(objective, arch, relaxation, weights, adam(arch.parameters()), clip_norm=0.5)
+        budget = level_line(space) if self.line else None
+        parts = objective, arch, relaxation, weights, adam(arch.parameters())
+        return space, optimizer(*parts, clip_norm=0.5, budget=budget)
+
+
+def level_line(space: SearchSpace) -> HomogeneousLine:
+    """A budget whose gradient depends on which side of a loss of 1.1, that of a guess, the loss lies."""
+    costs = [term(range(1, len(choice.candidates) + 1), choice.name) for choice in space.choices]
+    cost = CostModel("macs", "macs", {choice.name: choice for choice in space.choices}, costs)
+    return HomogeneousLine(cost, points=[(0.0, 1.12), (100.0, 1.08)])
 
 
 def batch(seed: int, count: int) -> Batch:
