@@ -27,9 +27,9 @@ def compare(
 ) -> Comparison:
     """Logits of a network in evaluation mode against those of its file, over batches of images (N, C, H, W).
 
-    Two programs round sums differently. Allowed is tolerance * max |logit|; with quantizers, where a number may round to
-    the next step for that reason, also what the logits change by when noise, uniform up to ROUNDING * max |x|, is added
-    to the inputs x of all quantizers: the largest change of 4 draws.
+    Two programs round sums differently. Allowed is tolerance * max |logit|; with quantizers, where a number may round
+    to the next step for that reason, also what the logits change by when noise, uniform up to ROUNDING * max |x|, is
+    added to the inputs x of all quantizers: the largest change of 4 draws.
 
     Raises:
         ValueError: logits of other shapes, a larger difference, or a network whose logits are not finite.
