@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from nas.exporting.quantized import quantizers
 
+ROUNDING = 1e-5
+"""A bound, a wide one, of what float32 sums of a layer in two programs differ by, as a part of the largest sum."""
 NOISY_RUNS = 4
 
 
@@ -25,9 +27,9 @@ def compare(
 ) -> Comparison:
     """Logits of a network in evaluation mode against those of its file, over batches of images (N, C, H, W).
 
-    Two programs round sums differently, so a value may differ by `tolerance` times the largest of its tensor. Allowed
-    is tolerance * max |logit|; with quantizers, whose input may round to the next step for that reason, also what the
-    logits change by when such a difference, drawn uniformly, is added to the input of each: the largest of 4 draws.
+    Two programs round sums differently. Allowed is tolerance * max |logit|; with quantizers, where a number may round
+    to the next step for that reason, also what the logits change by when noise, uniform up to ROUNDING * max |x|, is
+    added to the inputs x of all quantizers: the largest change of 4 draws.
 
     Raises:
         ValueError: logits of other shapes, a larger difference, or a network whose logits are not finite.
@@ -42,7 +44,7 @@ def compare(
             raise ValueError(f"the file gives logits of shapes {shapes[1]}, the network of {shapes[0]}")
         allowed = tolerance * max(float(logits.abs().max()) for logits in wanted)
         difference = largest_difference(wanted, found)
-        allowed += _by_rounding(network, batches, wanted, tolerance)
+        allowed += _by_rounding(network, batches, wanted)
     if not difference <= allowed:
         raise ValueError(
             f"the logits of the file differ from those of the network by {difference:.3g}; {allowed:.3g} is allowed, "
@@ -56,21 +58,21 @@ def largest_difference(some: Sequence[Tensor], others: Sequence[Tensor]) -> floa
     return float(torch.stack([(a - b).abs().max() for a, b in zip(some, others, strict=True)]).max())
 
 
-def _by_rounding(network: nn.Module, batches: Sequence[Tensor], wanted: Sequence[Tensor], tolerance: float) -> float:
+def _by_rounding(network: nn.Module, batches: Sequence[Tensor], wanted: Sequence[Tensor]) -> float:
     """What noise at the quantizers of inputs changes; 0 without one."""
     generator = torch.Generator().manual_seed(0)
-    with _noise(network, tolerance, generator):
+    with _noise(network, generator):
         return max(largest_difference(wanted, [network(images) for images in batches]) for _ in range(NOISY_RUNS))
 
 
 @contextmanager
-def _noise(network: nn.Module, tolerance: float, generator: torch.Generator) -> Iterator[None]:
-    """Adds u * tolerance * max |x|, u ~ U(-1, 1), to each value x that a quantizer of inputs reads."""
+def _noise(network: nn.Module, generator: torch.Generator) -> Iterator[None]:
+    """Adds u * ROUNDING * max |x|, u ~ U(-1, 1), to each value x that a quantizer of inputs reads."""
 
     def add(quantizer: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
         (x,) = inputs
         noise = torch.empty_like(x).uniform_(-1, 1, generator=generator)
-        return (x + tolerance * x.abs().max() * noise,)
+        return (x + ROUNDING * x.abs().max() * noise,)
 
     of_inputs = [quantizer for _, quantizer in quantizers(network) if quantizer.operand == "input"]
     hooks = [quantizer.register_forward_pre_hook(add) for quantizer in of_inputs]

@@ -60,9 +60,8 @@ def test_a_value_on_the_edge_of_a_step_may_round_the_other_way() -> None:
 
 def test_the_noise_is_gone_afterwards() -> None:
     network = QuantizedNetwork().eval()
-    before = network(BATCHES[0])
     compare(network, network, BATCHES, 1e-4)
-    assert torch.equal(network(BATCHES[0]), before)
+    assert not [module for module in network.modules() if module._forward_pre_hooks]
 
 
 def test_what_is_not_finite_or_of_another_shape_is_told() -> None:
