@@ -19,8 +19,8 @@ SAME = [
     Case("recomputed", steps=1),
     Case("running statistics", epochs=3),
     Case("running statistics", optimizer="single_level"),
-    Case("running statistics", line=True, epochs=3),
-    Case("running statistics", optimizer="second_order", line=True),
+    Case("running statistics", budget=True, epochs=3),
+    Case("running statistics", optimizer="second_order", budget=True),
     Case("no norm", sync=False, epochs=3),
     Case("no norm", optimizer="second_order", gumbel=True, sync=False),
 ]
