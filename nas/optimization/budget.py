@@ -65,7 +65,7 @@ class Budget(ABC):
         if not self.hard:
             return space.derive(mixture)
         assert self.limit is not None
-        scores = {name: _log(weights) for name, weights in mixture.items()}
+        scores = {name: weights.detach().double().log() for name, weights in mixture.items()}
         decisions = self.cost.best_within(self.limit, scores)
         return space.derive(selection(mixture.layout, {name: (chosen,) for name, chosen in decisions.items()}))
 
@@ -89,9 +89,3 @@ class Budget(ABC):
 def in_words(number: float, cost: CostModel) -> str:
     """A cost with its unit: a whole number with separators, any other with six digits."""
     return f"{number:,.0f} {cost.unit}" if number.is_integer() else f"{number:,.6g} {cost.unit}"
-
-
-def _log(weights: Tensor) -> Tensor:
-    """Logarithms in float64; a weight of 0 gets a finite one, so that a limit can still force its candidate."""
-    weights = weights.detach().double().cpu()
-    return weights.clamp_min(torch.finfo(weights.dtype).tiny).log()
