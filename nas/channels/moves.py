@@ -130,8 +130,7 @@ def _moved(call: Call, move: Callable[[Tensor], Sequence[Tensor]]) -> list[Lines
             continue
         shape = [1] * x.tensor.dim()
         shape[axis] = -1
-        roots = call.unions.roots(line)
-        elements = line if bool((roots == roots[:1]).all()) else roots
+        elements = call.unions.roots(line)
         for lines, image in zip(found, move(elements.view(shape).expand(x.tensor.shape)), strict=True):
             _place(call, lines, axis, image)
     return [tuple(lines) for lines in found]

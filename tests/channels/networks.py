@@ -210,6 +210,30 @@ class Upsampled(nn.Module):
         return x * self.look(x).sigmoid()
 
 
+class Tokens(nn.Module):
+    """Pixels as tokens (N, T, C), each with an embedding, all of them read at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches, self.embedding = nn.Conv2d(3, 6, 8, 8), nn.Parameter(torch.randn(1, 4, 6))
+        self.last = nn.Linear(24, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        tokens = self.patches(x).flatten(2).transpose(1, 2) + self.embedding
+        return self.last(tokens.relu().flatten(1))
+
+
+class Outer(nn.Module):
+    """All products of the channels of two layers, of which one must stay."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.c = conv(3, 4), conv(3, 3), conv(12, 6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.c((self.a(x).unsqueeze(2) * self.b(x).unsqueeze(1)).flatten(1, 2))
+
+
 def derived() -> nn.Module:
     """The network of DARTS_V2."""
     return darts().network(PUBLISHED["DARTS_V2"], Skeleton(channels=4, num_cells=3, num_classes=5))
@@ -246,6 +270,8 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "folded": lambda: Head(Folded(), 6),
     "copies": lambda: Head(Copies(), 10),
     "upsampled": lambda: Head(Upsampled(), 8),
+    "tokens": Tokens,
+    "outer": lambda: Head(Outer(), 6),
     "darts": derived,
 }
 """Networks that take images (3, 16, 16) and give five logits, by name."""

@@ -221,6 +221,17 @@ def test_a_weight_that_is_no_parameter_has_no_path_and_fixes_what_it_touches() -
     assert "whose weight is no parameter" in channels.group("0/first").fixed
 
 
+class Part(nn.Module):
+    """A layer that uses six filters of nine."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight, self.second = nn.Parameter(torch.randn(9, 3, 1, 1)), conv(6, 6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.second(F.conv2d(x, self.weight[:6]))
+
+
 class WrittenDown(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -237,6 +248,7 @@ class WrittenDown(nn.Module):
         (lambda: nn.Sequential(conv(3, 8), Shuffle(8), conv(8, 6)), 6, {"0/0": 4, "0/1/branch/0/0": 4, "0/2": 6}),
         (lambda: nn.Sequential(conv(3, 8), Shuffle(8, size=4), conv(8, 6)), 6, {"0/1/branch/0/0": 4, "0/2": 6}),
         (WrittenDown, 6, {"0/second": 6}),
+        (Part, 6, {"0/second": 6}),
     ],
 )
 def test_sizes_that_are_written_down_in_the_code_stay(
@@ -336,6 +348,19 @@ def test_what_is_between_two_layers(between: Callable[[Tensor], Tensor], size: i
     """Size 0 says that the channels are fixed."""
     channels = trace(Head(Middle(between), 6), IMAGE)
     assert free(channels) == ({"0/a": size} if size else {}) | {"0/b": 6}
+
+
+def test_one_of_two_axes_of_channels_that_become_one_stays() -> None:
+    channels = trace(NETWORKS["outer"](), IMAGE)
+    assert free(channels) == {"0/a": 4, "0/c": 6}
+    assert channels.group("0/b").fixed in ("operation aten.view reads it", "operation aten._unsafe_view reads it")
+
+
+def test_a_learned_embedding_has_the_channels_of_the_tokens() -> None:
+    channels = trace(NETWORKS["tokens"](), IMAGE)
+    assert free(channels) == {"patches": 6}
+    assert ("embedding", 2) in channels.dims
+    assert ("embedding", 1) not in channels.dims
 
 
 def test_of_several_reasons_the_first_one_is_given() -> None:
