@@ -194,7 +194,7 @@ class Copies(nn.Module):
         self.norm, self.plain = nn.InstanceNorm2d(10), nn.BatchNorm2d(10, affine=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.interpolate(self.plain(self.norm(self.copies(F.hardswish(self.stem(x))))), scale_factor=2)
+        return F.interpolate(self.plain(self.norm(self.copies(F.hardswish(self.stem(x))))).relu(), scale_factor=2)
 
 
 class Upsampled(nn.Module):
@@ -307,6 +307,9 @@ BETWEEN: list[tuple[Callable[[Tensor], Tensor], int]] = [
     (lambda x: torch.cat(x.chunk(4, dim=1)[::-1], dim=1), 2),
     (lambda x: F.channel_shuffle(x, 2), 4),
     (lambda x: torch.cat([x[:, ::2], x[:, 1::2]], 1), 0),
+    (lambda x: torch.cat([x[:, :3], x[:, 3:]], 1), 0),
+    (lambda x: x * x.mean(1, keepdim=True), 0),
+    (lambda x: F.layer_norm(x, x.shape[1:]), 0),
     (lambda x: x.roll(1, 1), 0),
     (lambda x: F.glu(torch.cat([x, x], 1), 1), 0),
     (lambda x: F.normalize(x, dim=1), 0),
