@@ -7,9 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from nas.channels.channelwise import everything
-from nas.channels.labels import Call, Kind, Line, Operand
-
-Lines = tuple[Line, ...]
+from nas.channels.labels import Call, Kind, Line, Lines, Operand
 
 UNKNOWN = "reads it after an operation that mixes channels"
 """Why channels stay that a layer reads where nothing is known of its input."""
@@ -50,7 +48,7 @@ def linear(call: Call, passes: list[Pass]) -> list[Lines]:
     (rows, size_in), size_out = x.tensor.shape, weight.tensor.shape[1]
     call.fix(x.lines[0], f"linear layer {name!r} runs once for each of its channels")
     reads = call.join([x.lines[1], weight.lines[0]], f"linear layer {name!r} {UNKNOWN}")
-    reads, writes = _known(call, reads, size_in), _known(call, weight.lines[1], size_out)
+    reads, writes = call.known(reads, size_in), call.known(weight.lines[1], size_out)
     for bias in added:
         call.join([writes, bias.lines[-1]])
     sizes = {
@@ -94,7 +92,7 @@ def _sides(call: Call, x: Operand, weight: Operand) -> tuple[Tensor, Tensor]:
         call.fix(reads, f"grouped convolution {name!r} reads it")
         call.fix(weight.lines[0], f"grouped convolution {name!r} writes it")
         writes = None if transposed else weight.lines[0]
-    return _known(call, reads, size_in), _known(call, writes, size_out)
+    return call.known(reads, size_in), call.known(writes, size_out)
 
 
 def _sizes(call: Call, x: Tensor, kernel_size: tuple[int, ...]) -> dict[str, Any]:
@@ -123,11 +121,3 @@ def _is_depthwise(call: Call, size_in: int, size_out: int) -> bool:
 def _source(weight: Operand) -> str:
     """The parameter that a weight was computed from, "" if there is none."""
     return next(iter(weight.labels.sources), "") if weight.labels.kind is Kind.WEIGHT else ""
-
-
-def _known(call: Call, line: Line, size: int) -> Tensor:
-    """The line, or new elements that must stay where nothing is known."""
-    if line is None:
-        line = call.unions.fresh(size)
-        call.fix(line)
-    return line

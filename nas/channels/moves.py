@@ -6,9 +6,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from nas.channels.labels import Call, Line
-
-Lines = tuple[Line, ...]
+from nas.channels.labels import Call, Line, Lines
 
 
 def reshaped(call: Call) -> list[Lines]:
@@ -67,7 +65,7 @@ def concatenated(call: Call) -> list[Lines]:
     parts = [operand.lines[along] for operand in operands]
     if any(part is not None for part in parts):
         sizes = [operand.tensor.shape[along] for operand in operands]
-        lines[along] = torch.cat([_or_fixed(call, part, size) for part, size in zip(parts, sizes, strict=True)])
+        lines[along] = torch.cat([call.known(part, size) for part, size in zip(parts, sizes, strict=True)])
     return [tuple(lines)]
 
 
@@ -89,7 +87,7 @@ def padded(call: Call) -> list[Lines]:
             if min(before, after) < 0:
                 call.fix(line)
             line = line[max(-before, 0) : len(line) - max(-after, 0)]
-            sides = (_or_fixed(call, None, max(side, 0), f"operation {call.name} adds it") for side in (before, after))
+            sides = (call.known(None, max(side, 0), f"operation {call.name} adds it") for side in (before, after))
             lines[axis] = torch.cat([next(sides), line, next(sides)])
     return [tuple(lines)]
 
@@ -109,14 +107,6 @@ def _cut_points(call: Call, axis: int, size: int) -> Sequence[int]:
             return (1,)
 
 
-def _or_fixed(call: Call, line: Line, size: int, reason: str = "") -> Tensor:
-    """A line, or new elements that must stay."""
-    if line is None:
-        line = call.unions.fresh(size)
-        call.fix(line, reason)
-    return line
-
-
 def _listed(result: Tensor | Sequence[Tensor]) -> Sequence[Tensor]:
     return [result] if isinstance(result, Tensor) else result
 
@@ -130,8 +120,7 @@ def _moved(call: Call, move: Callable[[Tensor], Sequence[Tensor]]) -> list[Lines
             continue
         shape = [1] * x.tensor.dim()
         shape[axis] = -1
-        roots = call.unions.roots(line)
-        elements = line if bool((roots == roots[:1]).all()) else roots
+        elements = call.unions.roots(line)
         for lines, image in zip(found, move(elements.view(shape).expand(x.tensor.shape)), strict=True):
             _place(call, lines, axis, image)
     return [tuple(lines) for lines in found]

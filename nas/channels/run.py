@@ -21,11 +21,11 @@ from nas.channels.channelwise import (
     spatial,
 )
 from nas.channels.dense import Pass, convolution, linear
-from nas.channels.labels import Call, Kind, Labels, Line, Operand
+from nas.channels.labels import Call, Kind, Labels, Lines, Operand
 from nas.channels.moves import concatenated, cut, moved, padded, permuted, reshaped, shuffled, stacked
 from nas.channels.unions import Unions
 
-Rule = Callable[[Call], Sequence[tuple[Line, ...]]]
+Rule = Callable[[Call], Sequence[Lines]]
 
 _NAMES: dict[Rule, str] = {
     reshaped: "view _unsafe_view _reshape_alias reshape unsqueeze squeeze",
@@ -117,7 +117,7 @@ class Run(TorchDispatchMode):
         for output, lines in zip(outputs, self._lines(func, call), strict=True):
             self.note(output, Labels(lines, call.kind, sources))
 
-    def _lines(self, func: Any, call: Call) -> Sequence[tuple[Line, ...]]:
+    def _lines(self, func: Any, call: Call) -> Sequence[Lines]:
         if not call.outputs:
             return everything(call)
         if call.name in DENSE:
