@@ -36,9 +36,11 @@ class NetworkSpace(SearchSpace):
 
     `widths`, `weight_bits`, `input_bits` and `operators` are the candidates; `first_bits` and `last_bits` are what the
     first and the last layer have instead of a choice (`Sizes`). With `quantizer` lsq step sizes are learned, nice is
-    uniform with noise. With `normalization` switchable every width of a group has a scale and a shift of its own, with
-    shared one for all; both take batch statistics in the supernet. `init_from` is a checkpoint whose weights the
-    supernet starts from. `input_shape` is the image on which the choices are listed; a search takes that of its data.
+    uniform with noise; `partition_filters` shares a layer's filters out among the bits instead of mixing them, which
+    only a score function can search. With `normalization` switchable every width of a group has a scale and a shift of
+    its own, with shared one for all; both take batch statistics in the supernet. `init_from` is a checkpoint whose
+    weights the supernet starts from. `input_shape` is the image on which the choices are listed; a search takes that of
+    its data.
 
     Raises:
         ValueError: candidates out of their bounds, nothing to choose, or a part of the network that cannot be searched.
@@ -58,6 +60,7 @@ class NetworkSpace(SearchSpace):
         last_bits: int | None = None,
         operators: Sequence[str] = (),
         quantizer: str = "lsq",
+        partition_filters: bool = False,
         normalization: str = "shared",
         keep_unsearchable: bool = False,
         init_from: str | None = None,
@@ -76,7 +79,7 @@ class NetworkSpace(SearchSpace):
         if normalization not in NORMALIZATIONS:
             raise ValueError(f"space.normalization is {normalization!r}; give {' or '.join(NORMALIZATIONS)}")
         self.switchable = normalization == "switchable"
-        self.quantization = quantization(quantizer)
+        self.quantization = quantization(quantizer, partitioned=partition_filters)
         self.init_from = init_from
         self._make = backbone_of(backbone, network, backbone_arguments or {})
         self._settings = {
