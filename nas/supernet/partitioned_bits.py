@@ -12,10 +12,10 @@ from nas.supernet.quantizer import Quantizer
 class PartitionedBits(MixedBits):
     """y_f = Q_b(f)(v_f) along one axis: the first filters get the first bit width, the next ones the second, ...
 
-    Of n filters c_b = floor(w_b n) get bit width b, in the order of the candidates, and the last width what is left over
-    (Zur et al., 2019, part A). A filter is quantized by its own bits alone, not by a mixture: at a one-hot mixture
-    that is `MixedBits`. No gradient goes to the weights, so it is searched by a score function. Filters lie along axis 0
-    of a layer's weight; along axis 1 of its input lie the channels that the filters before it made.
+    Of n filters c_b = floor(w_b n) get bit width b, in the order of the candidates, and the last width what is left
+    over (Zur et al., 2019, part A). A filter is quantized by its own bits alone, not by a mixture: at a one-hot mixture
+    that is `MixedBits`. No gradient goes to the weights, so it is searched by a score function. Filters lie along axis
+    0 of a layer's weight; along axis 1 of its input lie the channels that the filters before it made.
 
     Raises:
         ValueError: in a forward pass, weights that ask for a gradient.
