@@ -348,6 +348,17 @@ def test_the_network_and_the_random_state_stay_as_they_were(make: type[nn.Module
     assert not any(module._forward_pre_hooks for module in network.modules())
 
 
+def test_a_depthwise_convolution_of_two_channels_can_be_narrowed_to_one() -> None:
+    channels = trace(Head(nn.Sequential(conv(3, 2), conv(2, 2, groups=2), conv(2, 6)), 6), IMAGE)
+    assert free(channels) == {"0/0": 2, "0/2": 6}
+
+
+def test_a_network_without_numbers_may_make_tensors() -> None:
+    with torch.device("meta"):
+        network = Head(Middle(lambda x: x * torch.ones(1) + torch.zeros(x.shape[-1])), 6)
+    assert free(trace(network, IMAGE)) == {"0/a": 8, "0/b": 6}
+
+
 def test_tied_parameters_are_one() -> None:
     class Tied(nn.Module):
         def __init__(self) -> None:
