@@ -1,7 +1,7 @@
 """One run of a network in which every operation is followed."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -53,11 +53,11 @@ SPATIAL = re.compile(
     r"aten\._?(?:adaptive_)?(?:avg|max)_pool(\d)d(?:_with_indices)?"
     r"|aten\._?upsample_[a-z]+(\d)d(?:_aa)?|aten\.(?:reflection|replication)_pad(\d)d"
 )
-DENSE = {"aten.convolution": convolution, "aten.mm": linear, "aten.addmm": linear}
 
 
 class Run(TorchDispatchMode):
-    """Follows channels through all that runs in its block.
+    """Follows channels through all that runs in its block. Convolutions at the paths `depthwise` are so
+    with one channel too.
 
     Attributes:
         unions: the elements that stand for channels.
@@ -67,8 +67,9 @@ class Run(TorchDispatchMode):
         broken: an error of a rule, which is no error of the network.
     """
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, depthwise: Collection[str] = ()) -> None:
         super().__init__()
+        self._depthwise = depthwise
         self.unions = Unions()
         self.passes: list[Pass] = []
         self.dims: dict[tuple[str, int], Tensor] = {}
@@ -120,8 +121,10 @@ class Run(TorchDispatchMode):
     def _lines(self, func: Any, call: Call) -> Sequence[Lines]:
         if not call.outputs:
             return everything(call)
-        if call.name in DENSE:
-            return DENSE[call.name](call, self.passes)
+        if call.name == "aten.convolution":
+            return convolution(call, self.passes, self._depthwise)
+        if call.name in ("aten.mm", "aten.addmm"):
+            return linear(call, self.passes)
         if axes := SPATIAL.fullmatch(call.name):
             return spatial(int(next(filter(None, axes.groups()))))(call)
         same_shape = call.name == "aten.as_strided_" and call.outputs[0].shape == call.arguments["size"]

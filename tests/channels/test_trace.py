@@ -85,6 +85,14 @@ def test_mobilenet_v2_by_hand() -> None:
     assert all(torch.equal(layer.reads, layer.writes) for layer in depthwise)
 
 
+def test_depthwise_convolutions_are_no_writers() -> None:
+    channels = trace(NETWORKS["mobilenet"](), IMAGE)
+    assert [group.writers for group in channels.groups if group.size == 12] == [
+        ("0.1.layers.0.0",),
+        ("0.2.layers.0.0",),
+    ]
+
+
 def test_a_concatenation_keeps_its_parts_and_what_is_added_to_it_falls_into_them() -> None:
     channels = trace(NETWORKS["densenet"](), IMAGE)
     assert free(channels) == {"0/a": 6, "0/b/0": 4, "0/c": 5}
@@ -208,6 +216,7 @@ class Constant(nn.Module):
             },
         ),
         (SoftmaxOfChannels, {"0/first": "operation aten._softmax reads it"}),
+        (lambda: Middle(lambda x: x[:, ::2].repeat(1, 2, 1, 1)), {"0/a": "operation aten.slice takes a part of it"}),
         (Mixer, {"0/first": "linear layer '0.mix' runs once for each of its channels"}),
         (Constant, {"0/first": "operation aten.add reads it"}),
         (lambda: nn.Sequential(conv(3, 6), nn.GroupNorm(2, 6)), {"0/0": "operation aten.native_group_norm reads it"}),
@@ -234,14 +243,14 @@ def test_a_weight_that_is_no_parameter_has_no_path_and_fixes_what_it_touches() -
 
 
 class Part(nn.Module):
-    """A layer that uses six filters of nine."""
+    """A layer that uses six of its filters."""
 
-    def __init__(self) -> None:
+    def __init__(self, filters: int, used: slice) -> None:
         super().__init__()
-        self.weight, self.second = nn.Parameter(torch.randn(9, 3, 1, 1)), conv(6, 6)
+        self.weight, self.second, self.used = nn.Parameter(torch.randn(filters, 3, 1, 1)), conv(6, 6), used
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.second(F.conv2d(x, self.weight[:6]))
+        return self.second(F.conv2d(x, self.weight[self.used]))
 
 
 class WrittenDown(nn.Module):
@@ -260,7 +269,8 @@ class WrittenDown(nn.Module):
         (lambda: nn.Sequential(conv(3, 8), Shuffle(8), conv(8, 6)), 6, {"0/0": 4, "0/1/branch/0/0": 4, "0/2": 6}),
         (lambda: nn.Sequential(conv(3, 8), Shuffle(8, size=4), conv(8, 6)), 6, {"0/1/branch/0/0": 4, "0/2": 6}),
         (WrittenDown, 6, {"0/second": 6}),
-        (Part, 6, {"0/second": 6}),
+        (lambda: Part(9, slice(6)), 6, {"0/second": 6}),
+        (lambda: Part(12, slice(0, 12, 2)), 6, {"0/second": 6}),
     ],
 )
 def test_sizes_that_are_written_down_in_the_code_stay(
@@ -336,6 +346,17 @@ def test_the_network_and_the_random_state_stay_as_they_were(make: type[nn.Module
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
     assert getattr(network[0], "calls", 0) == 0
     assert not any(module._forward_pre_hooks for module in network.modules())
+
+
+def test_a_depthwise_convolution_of_two_channels_can_be_narrowed_to_one() -> None:
+    channels = trace(Head(nn.Sequential(conv(3, 2), conv(2, 2, groups=2), conv(2, 6)), 6), IMAGE)
+    assert free(channels) == {"0/0": 2, "0/2": 6}
+
+
+def test_a_network_without_numbers_may_make_tensors() -> None:
+    with torch.device("meta"):
+        network = Head(Middle(lambda x: x * torch.ones(1) + torch.zeros(x.shape[-1])), 6)
+    assert free(trace(network, IMAGE)) == {"0/a": 8, "0/b": 6}
 
 
 def test_tied_parameters_are_one() -> None:
