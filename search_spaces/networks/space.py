@@ -1,7 +1,7 @@
 """The space of the sizes of a network: channel widths, bit widths and operators."""
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, cast
 
@@ -10,7 +10,7 @@ from torch import nn
 
 from nas.architecture import Bar, BarChart, Candidate, Choice, ChoiceTables, Edge, Genotype, Graph, Mixture, selection
 from nas.channels import Channels, trace
-from nas.costs import CostModel, LayerShape
+from nas.costs import CostModel, Seconds
 from nas.space import DiscreteNetwork, SearchSpace, Skeleton, best_candidate
 from search_spaces.networks.alternatives import with_alternatives
 from search_spaces.networks.backbones import Backbone, backbone_of
@@ -138,7 +138,7 @@ class NetworkSpace(SearchSpace):
         quantizers = cut.make_plain(decisions)
         return decide(cut.network, cut.channels, cut.places, decisions, quantizers)
 
-    def cost(self, kind: str, skeleton: Skeleton, seconds: Callable[[LayerShape], float] | None = None) -> CostModel:
+    def cost(self, kind: str, skeleton: Skeleton, seconds: Seconds | None = None) -> CostModel:
         with torch.device("meta"), torch.random.fork_rng(devices=[]):
             network = self._network(skeleton)
         return NetworkCosts(network, *self._places(skeleton), self.sizes.widths, self.quantization).model(kind, seconds)
@@ -155,13 +155,8 @@ class NetworkSpace(SearchSpace):
 
     def charts(self, genotype: Genotype) -> tuple[BarChart, ...]:
         decisions = self._decisions(genotype)
-        titles = {
-            "width": "share of the channels",
-            "weight_bits": "bits of the weight",
-            "input_bits": "bits of the input",
-        }
         charts = []
-        for kind, title in titles.items():
+        for kind, title in TITLES.items():
             choices = [choice for choice in self.choices if choice.kind == kind]
             bars = [
                 Bar(c.name.rpartition("/")[0], float(decisions[c.name]), max(float(x) for x in c.candidates))
