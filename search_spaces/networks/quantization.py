@@ -43,17 +43,18 @@ class Quantization:
         return made[0], made[1]
 
 
-QUANTIZERS: Mapping[str, Quantization] = {
-    "lsq": Quantization(partial(LSQ, operand="weight"), partial(LSQ, operand="input")),
-    "nice": Quantization(partial(NICE, operand="weight"), partial(NICE, operand="input")),
-}
+MakeQuantizer = Callable[..., Quantizer]
+"""Makes a quantizer of `bits` bits for an `operand`, `weight` or `input`: a class, usually."""
+
+QUANTIZERS: Mapping[str, MakeQuantizer] = {"lsq": LSQ, "nice": NICE}
 
 
-def quantization(name: str) -> Quantization:
-    """The quantizers of a name; a ValueError that lists the names for another one."""
-    if name not in QUANTIZERS:
-        raise ValueError(f"space.quantizer is {name!r}; give {' or '.join(QUANTIZERS)}")
-    return QUANTIZERS[name]
+def quantization(given: str | MakeQuantizer) -> Quantization:
+    """The quantizers of a name, or those that a class of the user makes; a ValueError for an unknown name."""
+    if isinstance(given, str) and given not in QUANTIZERS:
+        raise ValueError(f"space.quantizer is {given!r}; give {' or '.join(QUANTIZERS)}, or a class of your own")
+    make = QUANTIZERS[given] if isinstance(given, str) else given
+    return Quantization(partial(make, operand="weight"), partial(make, operand="input"))
 
 
 def bits_of(layer: SizedLayer, decisions: Decisions) -> tuple[int, int]:

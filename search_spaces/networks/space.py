@@ -19,7 +19,7 @@ from search_spaces.networks.discrete import decide
 from search_spaces.networks.homogeneous import homogeneous
 from search_spaces.networks.places import Places, Sizes, find_places
 from search_spaces.networks.pretrained import load_pretrained
-from search_spaces.networks.quantization import quantization
+from search_spaces.networks.quantization import MakeQuantizer, quantization
 from search_spaces.networks.supernet import SizedSupernet
 
 NORMALIZATIONS = ("shared", "switchable")
@@ -36,9 +36,10 @@ class NetworkSpace(SearchSpace):
 
     `widths`, `weight_bits`, `input_bits` and `operators` are the candidates; `first_bits` and `last_bits` are what the
     first and the last layer have instead of a choice (`Sizes`). With `quantizer` lsq step sizes are learned, nice is
-    uniform with noise. With `normalization` switchable every width of a group has a scale and a shift of its own, with
-    shared one for all; both take batch statistics in the supernet. `init_from` is a checkpoint whose weights the
-    supernet starts from. `input_shape` is the image on which the choices are listed; a search takes that of its data.
+    uniform with noise, and a subclass of `nas.supernet.Quantizer` is the user's own. With `normalization` switchable
+    every width of a group has a scale and a shift of its own, with shared one for all; both take batch statistics in
+    the supernet. `init_from` is a checkpoint whose weights the supernet starts from. `input_shape` is the image on
+    which the choices are listed; a search takes that of its data.
 
     Raises:
         ValueError: candidates out of their bounds, nothing to choose, or a part of the network that cannot be searched.
@@ -57,7 +58,7 @@ class NetworkSpace(SearchSpace):
         first_bits: int | None = None,
         last_bits: int | None = None,
         operators: Sequence[str] = (),
-        quantizer: str = "lsq",
+        quantizer: str | MakeQuantizer = "lsq",
         normalization: str = "shared",
         keep_unsearchable: bool = False,
         init_from: str | None = None,
@@ -88,7 +89,7 @@ class NetworkSpace(SearchSpace):
             "first_bits": first_bits,
             "last_bits": last_bits,
             "operators": list(operators),
-            "quantizer": quantizer,
+            **({"quantizer": quantizer} if isinstance(quantizer, str) else {}),
             "keep_unsearchable": keep_unsearchable,
         }
         self._traced: dict[Skeleton, tuple[Channels, Places]] = {}
