@@ -27,8 +27,8 @@ class Budget(ABC):
     def __init__(self, cost: CostModel, limit: float | None = None, *, hard: bool = False) -> None:
         if limit is not None and limit < (smallest := cost.smallest()[0]):
             raise ValueError(
-                f"the budget of {in_words(limit, cost)} cannot be met: the smallest possible cost in this space is "
-                f"{in_words(smallest, cost)}; give at least that"
+                f"the budget of {cost.in_words(limit)} cannot be met: the smallest possible cost in this space is "
+                f"{cost.in_words(smallest, up=True)}; give at least that"
             )
         if hard and limit is None:
             raise ValueError(f"budget.hard=true needs a limit, such as budget.{cost.name}=0.25x, not 'any'")
@@ -84,8 +84,3 @@ class Budget(ABC):
             numbers[f"expected_{self.cost.name}"] = float(self.cost.expected(mixture))
             numbers |= {name: float(value) for name, value in self.state_dict().items()}
         return numbers
-
-
-def in_words(number: float, cost: CostModel) -> str:
-    """A cost with its unit: a whole number with separators, any other with six digits."""
-    return f"{number:,.0f} {cost.unit}" if number.is_integer() else f"{number:,.6g} {cost.unit}"

@@ -1,7 +1,7 @@
 """The quantizers of a network's layers."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 from torch import nn
@@ -55,17 +55,18 @@ class Quantization:
         return [Lent(PartitionedBits(bits, make, axis) if self.partitioned else MixedBits(bits, make), choice)]
 
 
-QUANTIZERS: Mapping[str, Quantization] = {
-    "lsq": Quantization(partial(LSQ, operand="weight"), partial(LSQ, operand="input")),
-    "nice": Quantization(partial(NICE, operand="weight"), partial(NICE, operand="input")),
-}
+MakeQuantizer = Callable[..., Quantizer]
+"""Makes a quantizer of `bits` bits for an `operand`, `weight` or `input`: a class, usually."""
+
+QUANTIZERS: Mapping[str, MakeQuantizer] = {"lsq": LSQ, "nice": NICE}
 
 
-def quantization(name: str, *, partitioned: bool) -> Quantization:
-    """The quantizers of a name; a ValueError that lists the names for another one."""
-    if name not in QUANTIZERS:
-        raise ValueError(f"space.quantizer is {name!r}; give {' or '.join(QUANTIZERS)}")
-    return replace(QUANTIZERS[name], partitioned=partitioned)
+def quantization(given: str | MakeQuantizer, *, partitioned: bool) -> Quantization:
+    """The quantizers of a name, or those that a class of the user makes; a ValueError for an unknown name."""
+    if isinstance(given, str) and given not in QUANTIZERS:
+        raise ValueError(f"space.quantizer is {given!r}; give {' or '.join(QUANTIZERS)}, or a class of your own")
+    make = QUANTIZERS[given] if isinstance(given, str) else given
+    return Quantization(partial(make, operand="weight"), partial(make, operand="input"), partitioned)
 
 
 def bits_of(layer: SizedLayer, decisions: Decisions) -> tuple[int, int]:

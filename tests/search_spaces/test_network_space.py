@@ -173,7 +173,7 @@ def test_the_random_state_stays_when_choices_are_listed() -> None:
             {"operators": ("conv_3x3", "pool")},
             "^space.operators holds 'pool'; a convolution may become one of",
         ),
-        ({"quantizer": "dorefa", **WIDTHS}, "^space.quantizer is 'dorefa'; give lsq or nice$"),
+        ({"quantizer": "dorefa", **WIDTHS}, "^space.quantizer is 'dorefa'; give lsq or nice, or a class of your own$"),
         ({"normalization": "group", **WIDTHS}, "^space.normalization is 'group'; give shared or switchable$"),
         ({"init_from": "nowhere.pt", **WIDTHS}, "^space.init_from nowhere.pt is no file"),
     ],
