@@ -25,6 +25,11 @@ def budget_of(settings: Settings, space: SearchSpace, skeleton: Skeleton) -> Bud
         return None
     kind, amount = asked
     cost = space.cost(kind, skeleton)
+    if not any(term.values.min() < term.values.max() for term in cost.terms):
+        raise ValueError(
+            f"budget.{kind}: every network of space {space.name!r} costs {in_words(cost.smallest()[0], cost)}; "
+            "limit a cost that its choices change"
+        )
     largest = cost.largest()[0] if amount.relative else 0.0
     return instantiate(settings.loss)(cost, amount.limit(largest), hard=settings.hard)
 

@@ -39,8 +39,10 @@ class SwitchableBatchNorm(MixedModule):
         return self._candidates
 
     def forward(self, x: Tensor, weights: Tensor) -> Tensor:
-        scale = _weighted(weights, [norm.get_parameter("weight") for norm in self.norms])
-        shift = _weighted(weights, [norm.get_parameter("bias") for norm in self.norms])
+        scale, shift = (
+            _weighted(weights, [getattr(norm, name) for norm in self.norms])  # tensors, where weights are lent
+            for name in ("weight", "bias")
+        )
         return F.batch_norm(x, None, None, scale, shift, training=True, eps=self.eps)
 
     def select(self, candidate: Candidate) -> nn.Module:
