@@ -167,13 +167,8 @@ class NetworkSpace(SearchSpace):
 
     def charts(self, genotype: Genotype) -> tuple[BarChart, ...]:
         decisions = self._decisions(genotype)
-        titles = {
-            "width": "share of the channels",
-            "weight_bits": "bits of the weight",
-            "input_bits": "bits of the input",
-        }
         charts = []
-        for kind, title in titles.items():
+        for kind, title in TITLES.items():
             choices = [choice for choice in self.choices if choice.kind == kind]
             bars = [
                 Bar(c.name.rpartition("/")[0], float(decisions[c.name]), max(float(x) for x in c.candidates))
