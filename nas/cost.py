@@ -5,11 +5,12 @@ import sys
 from dataclasses import asdict
 
 import torch
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from nas.cli.command import run
 from nas.cli.mistakes import checked
-from nas.cli.parts import space_of
+from nas.cli.parts import require_use, space_of
 from nas.cli.settings import Cost
 from nas.costs import count
 from nas.space import Skeleton
@@ -36,8 +37,10 @@ def cost(config: DictConfig) -> None:
         image_size=shape[1:],
         auxiliary=settings.network.auxiliary,
     )
+    space = space_of(genotype, settings.space)
+    require_use(space, HydraConfig.get().overrides.task)
     with torch.device("meta"):
-        network = space_of(genotype, settings.space).network(genotype, skeleton)
+        network = space.network(genotype, skeleton)
     found = asdict(count(network, skeleton.image_shape))
     if not skeleton.auxiliary:
         del found["auxiliary_params"]

@@ -19,7 +19,7 @@ from nas.cli.devices import device_of
 from nas.cli.following import search_summary, taken_over
 from nas.cli.inheritance import inherited_network
 from nas.cli.mistakes import checked
-from nas.cli.parts import feed_of, recipe_of, skeleton_of, space_of
+from nas.cli.parts import feed_of, recipe_of, require_use, skeleton_of, space_of
 from nas.cli.progress import last_good_state_named, progress, shown
 from nas.cli.settings import Retrain
 from nas.costs import count
@@ -82,6 +82,7 @@ def _parts(settings: Retrain) -> Parts:
     device, recipe = device_of(settings.device, settings.threads), recipe_of(settings.trainer)
     genotype, found_by = read_genotype(settings.genotype), search_summary(settings.genotype)
     space = space_of(genotype, settings.space)
+    require_use(space, HydraConfig.get().overrides.task)
     source: DataSource = instantiate(settings.data)
     samples = source.train()
     skeleton = skeleton_of(settings.network, samples, auxiliary=settings.network.auxiliary)

@@ -20,7 +20,7 @@ from nas.cli.command import run
 from nas.cli.devices import device_of
 from nas.cli.launch import led, on_devices, one_job
 from nas.cli.mistakes import checked
-from nas.cli.parts import feed_of, recipe_of, skeleton_of
+from nas.cli.parts import feed_of, recipe_of, require_use, skeleton_of
 from nas.cli.progress import last_good_state_named, progress, shown
 from nas.cli.search_log import SearchLog
 from nas.cli.settings import Search
@@ -93,7 +93,7 @@ def work(text: str, seat: Seat) -> str:
     job = Job.from_text(text)
     device = device_of(job.settings.device, job.settings.threads, rank=seat.rank, size=seat.size)
     with joined(seat, device=device) as ranks, last_good_state_named(job.folder):
-        parts = _parts(job.settings, device, ranks)
+        parts = _parts(job, device, ranks)
         if ranks.rank == 0:
             return _written(job, parts)
         for _ in parts.process.epochs(lambda: None):
@@ -117,11 +117,13 @@ def _written(job: Job, parts: Parts) -> str:
     return _result(summary, job.folder, parts.budget, record.budget)
 
 
-def _parts(settings: Search, device: torch.device, ranks: Ranks) -> Parts:
+def _parts(job: Job, device: torch.device, ranks: Ranks) -> Parts:
+    settings = job.settings
     recipe = recipe_of(settings.trainer)
     if settings.cuda_graphs and device.type != "cuda":
         raise ValueError(f"cuda_graphs=true needs a GPU, and this search runs on {device}: leave it out")
     space: SearchSpace = instantiate(settings.space)
+    require_use(space, job.overrides)
     method: SearchMethod = instantiate(settings.method)
     source: DataSource = instantiate(settings.data)
     halves = source.split(source.train())

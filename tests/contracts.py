@@ -21,6 +21,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.testing import assert_close
 
@@ -125,6 +126,17 @@ class SpaceContract:
         assert torch.equal(images, given)
         assert torch.equal(torch.get_rng_state(), random_state)
         assert_close(dict(supernet.state_dict()), state, rtol=0, atol=0)
+
+    def test_the_supernet_runs_with_weights_that_are_lent_to_it(
+        self, space: SearchSpace, supernet: nn.Module, images: Tensor
+    ) -> None:
+        """As an architecture step runs it, at constants instead of its parameters."""
+        mixture = ArchParameters(space.choices).mixture(Softmax().mean)
+        constants = {name: parameter.detach() for name, parameter in supernet.named_parameters()}
+        doubled = {name: 2 * constant for name, constant in constants.items()}
+        with torch.no_grad():
+            assert torch.equal(functional_call(supernet, constants, (images, mixture)), supernet(images, mixture))
+            assert not torch.equal(functional_call(supernet, doubled, (images, mixture)), supernet(images, mixture))
 
     def test_a_supernet_follows_from_the_seed(self, space: SearchSpace, skeleton: Skeleton) -> None:
         states = []

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
 import nas
 
 OPTIONAL = ("space", "experiment", "debug")
@@ -49,6 +51,17 @@ def overrides(arguments: Sequence[str]) -> Iterator[tuple[str, str, str]]:
     for word in arguments:
         if match := _OVERRIDE.fullmatch(word):
             yield match["sign"], match["key"], match["value"]
+
+
+def keys_given(section: str, arguments: Sequence[str]) -> Iterator[str]:
+    """The keys of a section that readable arguments give: `network.stem=cifar` and `network={stem:cifar}` give stem."""
+    for _, key, value in overrides(arguments):
+        outer, _, inner = key.partition(".")
+        if outer == section and inner:
+            yield inner
+        elif outer == section:
+            parsed = OverridesParser.create().parse_override(f"{key}={value}").value()
+            yield from map(str, parsed if isinstance(parsed, dict) else ())
 
 
 def normalized(arguments: Sequence[str]) -> list[str]:

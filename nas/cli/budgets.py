@@ -34,6 +34,11 @@ def budget_of(
     kind, amount = asked
     seconds = measured(settings, space, skeleton, device, ranks) if kind == "latency" else None
     cost = space.cost(kind, skeleton, seconds)
+    if not any(term.values.min() < term.values.max() for term in cost.terms):
+        raise ValueError(
+            f"budget.{kind}: every network of space {space.name!r} costs {cost.in_words(cost.smallest()[0])}; "
+            "limit a cost that its choices change"
+        )
     largest = cost.largest()[0] if amount.relative else 0.0
     return instantiate(settings.loss)(cost, amount.limit(largest), hard=settings.hard)
 

@@ -29,7 +29,14 @@ def inherited_network(run: str, space: SearchSpace, genotype: Genotype, skeleton
                 f"{getattr(skeleton, key)}; give the data of the search, or init=scratch"
             )
     supernet = space.supernet(searched)
-    supernet.load_state_dict(state["weights"])
+    try:
+        supernet.load_state_dict(state["weights"])
+    except RuntimeError as error:
+        first = str(error).splitlines()[1].strip()[:200]
+        raise ValueError(
+            f"init=inherit: the weights in {run} do not fit the supernet of space {space.name!r}: {first}; give the "
+            "space as it was in the search, or init=scratch"
+        ) from None
     network = space.network(genotype, searched)
     inherited = space.inherited(supernet, genotype).state_dict()
     if differing := sorted(network.state_dict().keys() ^ inherited.keys()):

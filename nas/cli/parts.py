@@ -1,5 +1,6 @@
 """The parts of a run, made from checked settings."""
 
+from collections.abc import Sequence
 from itertools import islice
 from typing import Any
 
@@ -10,12 +11,16 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from nas.architecture import Genotype
+from nas.cli.arguments import keys_given
 from nas.cli.settings import Network, SearchTrainer, Trainer
 from nas.cli.signatures import part_mistakes
 from nas.data import Samples
 from nas.optimization import Feed, Recipe
 from nas.parallel import ALONE, Ranks
 from nas.space import SearchSpace, Skeleton
+
+_FIELDS = {"cells": "num_cells"}
+"""Fields of a skeleton whose `network` key has another name."""
 
 
 def recipe_of(trainer: Trainer) -> Recipe:
@@ -49,6 +54,13 @@ def skeleton_of(network: Network, samples: Samples, *, auxiliary: bool = False) 
         image_size=samples.shape[1:],
         auxiliary=auxiliary,
     )
+
+
+def require_use(space: SearchSpace, arguments: Sequence[str]) -> None:
+    """A ValueError where the arguments give a size of the network that networks of this space do not follow."""
+    for key in keys_given("network", arguments):
+        if remedy := space.unused.get(_FIELDS.get(key, key)):
+            raise ValueError(f"space {space.name!r} has no use for network.{key}; {remedy}")
 
 
 def feed_of(

@@ -34,8 +34,17 @@ def _space(value: Any) -> Any:
     return value
 
 
+def _named_space(value: Any) -> Any:
+    """What follows `space.` without a space of a name is a dict that names no class."""
+    if isinstance(value, dict) and value and "_target_" not in value:
+        keys = ", ".join(f"space.{key}" for key in value)
+        raise ValueError(f"{keys} is given without a space; add +space=NAME, the one of the genotype")
+    return value
+
+
 Part = Annotated[dict[str, Any], AfterValidator(_part)]
 Space = Annotated[Part, BeforeValidator(_space)]
+GenotypeSpace = Annotated[Part | None, BeforeValidator(_named_space)]
 
 
 def _shares_batches(method: dict[str, Any]) -> bool:
@@ -165,7 +174,7 @@ class Retrain(Settings):
     seed: NonNegativeInt
     device: str
     threads: Count | None
-    space: Part | None = None
+    space: GenotypeSpace = None
     data: Part
     network: DiscreteNetwork
     trainer: RetrainTrainer
@@ -173,21 +182,21 @@ class Retrain(Settings):
 
 class Cost(Settings):
     genotype: str
-    space: Part | None = None
+    space: GenotypeSpace = None
     network: DiscreteNetwork
     input_shape: Annotated[list[Count], Field(min_length=3, max_length=3)] | None
 
 
 class Draw(Settings):
     genotype: str
-    space: Part | None = None
+    space: GenotypeSpace = None
     output: str | None
 
 
 class Export(Settings):
     genotype: str
     format: Part
-    space: Part | None = None
+    space: GenotypeSpace = None
     output: str | None
     tolerance: PositiveFloat
 

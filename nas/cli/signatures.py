@@ -2,6 +2,7 @@
 
 import inspect
 import pydoc
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError
@@ -43,7 +44,19 @@ def _against_signature(part: dict[str, Any], place: str) -> list[str]:
             mistakes += _wrong_type(f"{place}.{key}", part[key], parameters[key].annotation)
         elif not any(parameter.kind == parameter.VAR_KEYWORD for parameter in parameters.values()):
             mistakes.append(f"there is no key '{place}.{key}'; {target} has {', '.join(parameters)}")
+    lacking = [] if mistakes or {"_partial_", "_args_"} & part.keys() else _lacking(part, parameters.values())
+    if lacking:
+        mistakes.append(
+            f"{place} lacks {', '.join(lacking)}, which {target} needs; give them, or _partial_: true where it gets "
+            "them later"
+        )
     return mistakes
+
+
+def _lacking(part: dict[str, Any], parameters: Iterable[inspect.Parameter]) -> list[str]:
+    """The arguments without a default that a part does not give."""
+    named = [one for one in parameters if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)]
+    return [one.name for one in named if one.default is one.empty and one.name not in part]
 
 
 def _wrong_type(name: str, value: Any, annotation: Any) -> list[str]:

@@ -79,13 +79,15 @@ class Ranks:
         return texts[0]
 
     def replicated(self, module: nn.Module) -> nn.Module:
-        """The module with rank 0's weights on each rank, and with weight gradients that are means over the ranks.
+        """The module with rank 0's weights and buffers on each rank, and with weight gradients that are their means.
 
         It shares its parameters with `module`, which stays as it is, the names in its state dict included. Parameters
-        without a gradient in a step stay without one. Buffers belong to each rank.
+        without a gradient in a step stay without one. From then on buffers belong to each rank.
         """
         if self.size == 1:
             return module
+        for buffer in () if _RENAMED else module.buffers():  # under the old name they are not sent at the start either
+            dist.broadcast(buffer, 0)
         return DistributedDataParallel(module, find_unused_parameters=True, **_OWN_BUFFERS)
 
     def require_agreement(self, when: str, **values: Iterable[Tensor]) -> None:

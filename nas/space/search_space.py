@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -16,6 +17,8 @@ class SearchSpace(ABC):
     """Named choices, the supernet that holds every candidate of them, and the discrete networks they lead to."""
 
     name: str
+    unused: ClassVar[Mapping[str, str]] = {}
+    """The fields of a skeleton that its networks have no use for, each with what a person can do instead."""
 
     @property
     @abstractmethod

@@ -67,7 +67,9 @@ def with_alternatives(network: nn.Module, names: Sequence[str]) -> nn.Module:
     convolutions = [(path, module) for path, module in network.named_modules() if isinstance(module, nn.Conv2d)]
     places = [(path, module) for path, module in convolutions[1:] if replaceable(module)]
     if not places:
-        raise ValueError("space.operators needs a plain convolution of 3x3 or more behind the first; there is none")
+        raise ValueError(
+            "space.operators needs a plain convolution of 3x3 or more behind the first; there is none: give []"
+        )
     for path, conv in places:
         mixed = MixedOp({name: make(conv) for name, make in makers.items()})
         replace(network, path, Lent(mixed, choice_name(path, "op")))

@@ -74,9 +74,15 @@ def backbone_of(name: str | None, network: Backbone | None, arguments: Mapping[s
 
     Raises:
         ValueError: neither or both, an unknown name, arguments that it does not have, or a module instead of a class.
+            So does the function that is returned, where the network's own code fails on its arguments.
     """
-    if (name is None) == (network is None):
-        raise ValueError("give either space.backbone or space.network, the network whose size is searched")
+    if name is None and network is None:
+        raise ValueError(
+            "there is no network whose size is searched: give space.backbone, or your own as space.network, in a "
+            "--config-dir or beside +space=NAME and space.backbone=null"
+        )
+    if name is not None and network is not None:
+        raise ValueError(f"space.network is given beside the backbone {name!r}; give space.backbone=null with it")
     if isinstance(network, nn.Module):
         raise ValueError(
             f"space.network is a {type(network).__name__} already, but each search makes its own: give the class, or "
@@ -92,6 +98,12 @@ def backbone_of(name: str | None, network: Backbone | None, arguments: Mapping[s
         raise ValueError(f"space.backbone_arguments holds {unknown[0]!r}; the network has {', '.join(known)}")
 
     def made(**ends: int) -> nn.Module:
-        return make(**arguments, **{key: value for key, value in ends.items() if key in known and key not in arguments})
+        given = {**{key: value for key, value in ends.items() if key in known}, **arguments}
+        try:
+            return make(**given)
+        except (TypeError, RuntimeError, ArithmeticError, LookupError, AttributeError) as error:
+            words = ", ".join(f"{key}={value!r}" for key, value in given.items())
+            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise ValueError(f"the network to search cannot be made of ({words}): {reason}") from error
 
     return made

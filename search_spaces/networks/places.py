@@ -60,6 +60,8 @@ class Sizes:
                     raise ValueError(
                         f"space.{key} holds {bits}; bits are whole numbers from 1 to {FLOAT}, which is float"
                     )
+        if len(self.operators) == 1:
+            raise ValueError(f"space.operators is {list(self.operators)}: one is no choice; give several, or []")
         if len(set(self.operators)) != len(self.operators):
             raise ValueError(f"space.operators names one twice: {list(self.operators)}; give each once")
 

@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import nn
@@ -45,6 +45,14 @@ class NetworkSpace(SearchSpace):
     Raises:
         ValueError: candidates out of their bounds, nothing to choose, or a part of the network that cannot be searched.
     """
+
+    unused: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(
+            ("channels", "num_cells", "stem"),
+            "give what its network has, such as space.backbone_arguments={channels:32}",
+        ),
+        "auxiliary": "its networks have no auxiliary head: leave it out",
+    }
 
     def __init__(
         self,
@@ -92,9 +100,13 @@ class NetworkSpace(SearchSpace):
             "last_bits": last_bits,
             "operators": list(operators),
             **({"quantizer": quantizer} if isinstance(quantizer, str) else {}),
+            "normalization": normalization,
             "keep_unsearchable": keep_unsearchable,
+            "input_shape": list(input_shape),
         }
         self._traced: dict[Skeleton, tuple[Channels, Places]] = {}
+        if len(input_shape) != 3:
+            raise ValueError(f"space.input_shape is {list(input_shape)}; give [channels, height, width]")
         channels, height, width = input_shape
         listed = Skeleton(in_channels=channels, image_size=(height, width))
         self._choices = self._places(listed)[1].choices
@@ -142,7 +154,7 @@ class NetworkSpace(SearchSpace):
         return decide(cut.network, cut.channels, cut.places, decisions, quantizers)
 
     def cost(self, kind: str, skeleton: Skeleton, seconds: Seconds | None = None) -> CostModel:
-        with torch.device("meta"), torch.random.fork_rng(devices=[]):
+        with torch.device("meta"):
             network = self._network(skeleton)
         return NetworkCosts(network, *self._places(skeleton), self.sizes.widths, self.quantization).model(kind, seconds)
 
@@ -177,16 +189,23 @@ class NetworkSpace(SearchSpace):
         return {name: sum(values) / len(values) for name, values in means.items()}
 
     def _network(self, skeleton: Skeleton) -> nn.Module:
-        """The network that is searched, with its weights drawn, and mixed operators where they are to be chosen."""
-        network = self._make(num_classes=skeleton.num_classes, in_channels=skeleton.in_channels)
-        return with_alternatives(network, self.sizes.operators) if self.sizes.operators else network
+        """The network that is searched, with its weights drawn, and mixed operators where they are to be chosen.
+
+        It is made where numbers can be read, as some constructors do, also where it is to have none; then nothing was
+        drawn.
+        """
+        device = torch.get_default_device()
+        with torch.device("cpu"), torch.random.fork_rng(devices=[], enabled=device.type == "meta"):
+            network = self._make(num_classes=skeleton.num_classes, in_channels=skeleton.in_channels)
+            if self.sizes.operators:
+                network = with_alternatives(network, self.sizes.operators)
+        return network.to(device)
 
     def _places(self, skeleton: Skeleton) -> tuple[Channels, Places]:
         """What is known of the network of a skeleton, whose choices are those of any other."""
         if skeleton not in self._traced:
-            with torch.device("meta"), torch.random.fork_rng(devices=[]):
+            with torch.device("cpu"), torch.random.fork_rng(devices=[]):
                 network = self._network(skeleton)
-            with torch.device("cpu"):  # where numbers can be read, also while a network is made without any
                 channels = trace(network, skeleton.image_shape)
                 self._traced[skeleton] = channels, find_places(network, channels, self.sizes)
         return self._traced[skeleton]

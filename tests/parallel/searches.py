@@ -23,8 +23,9 @@ from nas.optimization.objective import Batch
 from nas.parallel import Ranks
 from nas.relaxation import Relaxation, Softmax
 from nas.space import ModuleSpace, SearchSpace, Skeleton
-from nas.supernet import MixedOp
+from nas.supernet import MixedOp, calibrate
 from search_spaces.cells import CellSpace
+from search_spaces.networks import NetworkSpace
 from tests.optimization.budgets import term
 from tests.optimization.toys import Gumbel, adam, recipe, small_space
 from tests.search_spaces.spaces import darts, pc_darts
@@ -142,3 +143,15 @@ def run(ranks: Ranks, case: Case) -> dict[str, Any]:
 def run_all(ranks: Ranks, cases: list[Case]) -> list[dict[str, Any]]:
     """Several searches, one after the other."""
     return [run(ranks, case) for case in cases]
+
+
+def calibrated(ranks: Ranks, calibrates: bool = True) -> dict[str, Tensor]:
+    """The state of a supernet of bits after rank 0 calibrated it and all share it."""
+    torch.manual_seed(ranks.rank)
+    arguments = {"depth": 8, "channels": 4}
+    space = NetworkSpace(name="bits", backbone="resnet20", backbone_arguments=arguments, input_bits=(2, 4))
+    supernet, mixture = space.supernet(Skeleton(in_channels=1)), ArchParameters(space.choices).mixture(Softmax().mean)
+    if calibrates and ranks.rank == 0:
+        calibrate(supernet, lambda: supernet(torch.rand(4, 1, 8, 8) - 0.2, mixture))
+    Objective(supernet, ranks=ranks)
+    return dict(supernet.state_dict())

@@ -10,7 +10,7 @@ from nas.optimization import evaluate, search
 from nas.parallel import DisagreementError, Ranks
 from tests.optimization.toys import recipe
 from tests.parallel.processes import alone, on_ranks
-from tests.parallel.searches import Case, batch, feed, run, run_all
+from tests.parallel.searches import Case, batch, calibrated, feed, run, run_all
 
 SAME = [
     Case("darts", gumbel=True),
@@ -188,3 +188,13 @@ def test_every_image_is_measured_once(count: int) -> None:
     ]
     for found in on_ranks(measure, count):
         assert list(found) == pytest.approx(wanted, rel=1e-12)
+
+
+def test_what_rank_0_calibrates_is_what_all_ranks_have() -> None:
+    """Step sizes, and the signedness of inputs, which is a buffer."""
+    first, second = on_ranks(calibrated)
+    torch.testing.assert_close(first, second, rtol=0, atol=0)
+    assert any(name.endswith("bounds") for name in first)
+    fresh = alone(calibrated, False)
+    assert any(not torch.equal(value, first[name]) for name, value in fresh.items() if name.endswith("bounds"))
+    assert any(not torch.equal(value, first[name]) for name, value in fresh.items() if name.endswith("step"))

@@ -54,8 +54,8 @@ def test_a_class_of_ones_own_gets_what_it_has_arguments_for() -> None:
 @pytest.mark.parametrize(
     ("name", "network", "arguments", "message"),
     [
-        (None, None, {}, "^give either space.backbone or space.network"),
-        ("resnet20", nn.Linear, {}, "^give either space.backbone or space.network"),
+        (None, None, {}, "^there is no network whose size is searched: give space.backbone, or your own as space.net"),
+        ("resnet20", nn.Linear, {}, "^space.network is given beside the backbone 'resnet20'; give space.backbone=null"),
         ("resnet21", None, {}, "^there is no backbone 'resnet21'; the backbones are resnet20, resnet56, resnet18"),
         (
             None,
