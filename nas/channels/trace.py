@@ -76,6 +76,7 @@ def _followed(
     run.unions.fix(elements, "it is the image")
     run.note(image, Labels((None, elements, None, None), Kind.ACTIVATION))
     try:
+        # In a block of a device transformers don't run fused either, which would hide their layers.
         with torch.device(device), run:
             returned = copied(image)
     except Exception as error:
@@ -105,17 +106,9 @@ def _copied(network: nn.Module, device: str) -> nn.Module:
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """A block without gradients, on the CPU, which leaves the random state as it was.
-
-    The fused path of transformers, which hides their layers, is off in it.
-    """
-    fast = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        with torch.random.fork_rng(devices=[]), torch.inference_mode(False), torch.no_grad(), torch.device("cpu"):
-            yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast)
+    """A block without gradients, on the CPU, which leaves the random state as it was."""
+    with torch.random.fork_rng(devices=[]), torch.inference_mode(False), torch.no_grad(), torch.device("cpu"):
+        yield
 
 
 def _tensors_in(value: Any, seen: set[int]) -> Iterator[Tensor]:
