@@ -46,7 +46,8 @@ def portable(network: nn.Module) -> nn.Module:
     """A copy that computes the same by `nas::fake_quantize` and `nas::dequantize`, with integers for quantized weights.
 
     Biases of quantized layers are added on their own: onnxruntime rounds one that is an operand of a convolution
-    between quantizers to multiples of step of input times step of weight, which is far off for few bits.
+    between quantizers to multiples of step of input times step of weight, which is far off for few bits. Likewise it
+    rounds float weights that are convolved with what a quantizer gives to 8 bits; a clamp between them prevents that.
 
     Raises:
         ValueError: a layer whose quantized weights are not on the grid of its quantizer, or that mixes several.
@@ -60,6 +61,9 @@ def portable(network: nn.Module) -> nn.Module:
             del layer.weight
             layer.register_buffer("weight", codes)
             layer.on_weight = Dequantize(grid.step)
+        elif layer.input_bits < FLOAT_BITS:
+            ((_, quantizer),) = quantizers(layer.on_input)
+            layer.on_input = nn.Sequential(layer.on_input, Within(grid_of(quantizer)))
         if layer.bias is not None:
             network.set_submodule(path, Biased(layer))
     for path, quantizer in list(quantizers(network)):
@@ -81,6 +85,21 @@ class FakeQuantize(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return fake_quantize(x, self.step, self.low, self.high)
+
+
+class Within(nn.Module):
+    """Leaves the values of a grid as they are: a clamp to its ends."""
+
+    low: Tensor
+    high: Tensor
+
+    def __init__(self, grid: Grid) -> None:
+        super().__init__()
+        self.register_buffer("low", grid.low * grid.step)
+        self.register_buffer("high", grid.high * grid.step)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.clamp(x, self.low, self.high)
 
 
 class Signs(nn.Module):

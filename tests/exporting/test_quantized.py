@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from nas.exporting import Exported, FileFormat, Onnx, Pt2, export, random_batches
 from nas.exporting.quantized import INTEGERS, integers, portable
-from nas.supernet import LSQ, NICE, Quantizer
+from nas.supernet import LSQ, NICE, Quantizer, calibrate
 from tests.exporting.networks import BITS, IMAGE, QuantizedNetwork, quantized_layer
 
 BATCHES = random_batches(IMAGE)
@@ -126,6 +126,18 @@ def test_onnxruntime_computes_the_same_however_it_optimizes(
             logits = network(images)
         (found,) = session.run(None, {"images": images.numpy()})
         assert abs(found - logits.numpy()).max() < 1e-5 * logits.abs().max()
+
+
+@pytest.mark.parametrize("input_bits", [1, 2, 8])
+def test_onnxruntime_may_not_round_float_weights_either(input_bits: int) -> None:
+    """Between quantizers it does so, to 8 bits: of a weight whose largest number is 1, up to 1 / 254."""
+    torch.manual_seed(0)
+    first = quantized_layer(nn.Conv2d(3, 4, 3, bias=False), on_input=input_bits)
+    second = quantized_layer(nn.Conv2d(4, 4, 3, bias=False), on_input=8, on_weight=4)
+    network = nn.Sequential(first, nn.ReLU(), second, nn.Flatten()).eval()
+    calibrate(network, lambda: network(torch.randn(8, *IMAGE)))
+    exported = export(network, BATCHES, file_format=Onnx(opset=21), tolerance=1e-5, metadata={})
+    assert exported.comparison.difference < 1e-5
 
 
 @pytest.fixture(scope="module")
