@@ -90,7 +90,9 @@ class NetworkSpace(SearchSpace):
             "last_bits": last_bits,
             "operators": list(operators),
             **({"quantizer": quantizer} if isinstance(quantizer, str) else {}),
+            "normalization": normalization,
             "keep_unsearchable": keep_unsearchable,
+            "input_shape": list(input_shape),
         }
         self._traced: dict[Skeleton, tuple[Channels, Places]] = {}
         channels, height, width = input_shape
