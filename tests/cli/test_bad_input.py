@@ -11,6 +11,7 @@ from tests.cli.commands import SMALL_CELL, TINY, call, snapshot
 
 SEARCH = ("space=darts", *TINY, *SMALL_CELL)
 SPACES = "bit_width, channel_width, darts, joint, pc_darts, pc_darts_k2"
+METHODS = "first_order, homogeneous, random, score_function, second_order, single_level"
 
 
 def test_no_space_is_a_mistake_that_lists_them(tmp_path: Path) -> None:
@@ -24,10 +25,7 @@ def test_no_space_is_a_mistake_that_lists_them(tmp_path: Path) -> None:
     [
         ("space=dart", ["'dart'", SPACES, "did you mean 'darts'"]),
         ("+space=pcdarts", ["'pcdarts'", SPACES, "did you mean 'pc_darts'"]),
-        (
-            "method=secnd_order",
-            ["'secnd_order'", "first_order, homogeneous, random, score_function, second_order, single_level"],
-        ),
+        ("method=secnd_order", ["'secnd_order'", METHODS]),
         ("data=cifar", ["'cifar'", "cifar10, ", "svhn"]),
         ("+debug=smok", ["'smok'", "smoke"]),
         ("+experiment=darts_cifar", ["'darts_cifar'", "darts_cifar10"]),

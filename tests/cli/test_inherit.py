@@ -25,20 +25,33 @@ def joint_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_it_starts_from_the_weights_that_the_search_left(joint_run: Path, tmp_path: Path) -> None:
-    """Without learning, the network keeps what was cut out of the supernet, step sizes included."""
-    succeed("retrain", f"genotype={joint_run}", "init=inherit", "debug=smoke", *STILL, "hydra.run.dir=r", cwd=tmp_path)
-    state = torch.load(joint_run / "checkpoint.pt", weights_only=True)["state"]
-    genotype = Genotype.from_dict(read_json(joint_run / "genotype.json"))
-    space = NetworkSpace(name="joint", **genotype.settings)
+    """Step sizes included."""
+    assert any(name.endswith("step") for name in inherited(joint_run, tmp_path))
+    assert read_json(tmp_path / "r" / "summary.json")["space"] == "joint"
+
+
+def test_so_do_the_norms_of_each_width(tmp_path: Path) -> None:
+    """The genotype says that the supernet had them, whatever the default is."""
+    words = ("+space=channel_width", "space.normalization=switchable", *SMALL, "hydra.run.dir=run")
+    succeed("search", *words, cwd=tmp_path)
+    assert any("norms.1" in name for name in torch.load(tmp_path / "run" / "checkpoint.pt")["state"]["weights"])
+    assert "network.norm.weight" in inherited(tmp_path / "run", tmp_path)
+
+
+def inherited(run: Path, tmp_path: Path) -> set[str]:
+    """Parameters of a network that, without learning, keeps what was cut out of the supernet."""
+    succeed("retrain", f"genotype={run}", "init=inherit", "debug=smoke", *STILL, "hydra.run.dir=r", cwd=tmp_path)
+    state = torch.load(run / "checkpoint.pt", weights_only=True)["state"]
+    genotype = Genotype.from_dict(read_json(run / "genotype.json"))
+    space = NetworkSpace(name=genotype.space, **genotype.settings)
     skeleton = Skeleton(**state["skeleton"])
     assert skeleton.image_shape == (1, 8, 8)
     supernet = space.supernet(skeleton)
     supernet.load_state_dict(state["weights"])
     wanted = dict(space.inherited(supernet, genotype).named_parameters())
     found = torch.load(tmp_path / "r" / "checkpoint.pt", weights_only=True)["state"]["weights"]
-    assert any(name.endswith("step") for name in wanted)
     assert_close({name: found[name] for name in wanted}, {name: p.detach() for name, p in wanted.items()})
-    assert read_json(tmp_path / "r" / "summary.json")["space"] == "joint"
+    return set(wanted)
 
 
 def test_from_scratch_other_weights_are_drawn(joint_run: Path, tmp_path: Path) -> None:
