@@ -23,6 +23,13 @@ class Arm:
 ARMS = (Arm("bit_width", "bops", ("3 bits", "4 bits")), Arm("channel_width", "macs", ("width 0.5",)))
 
 
+METHODS = {
+    "first_order": ("method=first_order",),
+    "annealed": ("method=first_order", "method.relaxation._target_=nas.relaxation.AnnealedSoftmax"),
+    "random": ("method=random",),
+}
+
+
 @dataclass(frozen=True)
 class Job:
     """Commands in their order; `folder` is where the last one leaves its run, `method` what the table calls it."""
@@ -48,9 +55,9 @@ def jobs(arm: Arm, space: NetworkSpace, root: Path, seeds: range, epochs: int, r
         for name in arm.limits:
             budget = f"budget.{arm.cost}={model.exact(homogeneous[name].decisions):.0f}"
             place = root / arm.space / f"at_{name.replace(' ', '_')}"
-            for method in ("first_order", "random"):
+            for method, its_words in METHODS.items():
                 searched, folder = place / method / f"search_{seed}", place / method / f"scratch_{seed}"
-                words = (f"+space={arm.space}", f"method={method}", budget, "budget.hard=true")
+                words = (f"+space={arm.space}", *its_words, budget, "budget.hard=true")
                 search = _command("search", *words, f"trainer.epochs={epochs}", f"seed={seed}", folder=searched)
                 after = _retrain(searched, folder, retrain_epochs, seed)
                 yield Job(arm.space, method, name, seed, folder, (search, after))
