@@ -15,7 +15,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from nas.architecture import EpochRecord, Genotype
-from nas.cli.budgets import budget_of, require_counted, spent_in_words
+from nas.cli.budgets import beside_counts, budget_of, require_counted, spent_in_words
 from nas.cli.command import run
 from nas.cli.devices import device_of
 from nas.cli.launch import led, on_devices, one_job
@@ -133,7 +133,7 @@ def _parts(job: Job, device: torch.device, ranks: Ranks) -> Parts:
         feed_of(half, recipe, seed=2 * settings.seed + index, device=device, max_steps=limit, ranks=ranks)
         for index, half in enumerate(halves)
     )
-    budget = budget_of(settings.budget, space, skeleton)
+    budget = budget_of(settings.budget, space, skeleton, device, ranks)
     torch.manual_seed(settings.seed)
     process = method.start(space, skeleton, train, valid, recipe, device, ranks, budget)
     return Parts(space, skeleton, process, budget, device, recipe.epochs * train.steps)
@@ -174,6 +174,7 @@ def _summary(job: Job, parts: Parts, record: EpochRecord, ahead: Mapping[str, fl
             **_metrics(parts.process, record),
             "bops": costs["bops"],
             "memory_bytes": costs["memory_bytes"],
+            **beside_counts(record.budget, costs),
             **ahead,
         },
         epochs=record.epoch + 1,

@@ -321,6 +321,13 @@ class MixedModuleContract:
         for candidate in mixed.candidates:
             assert {parameter.data_ptr() for parameter in mixed.select(candidate).parameters()} <= own
 
+    def test_a_call_can_take_other_tensors_than_its_parameters(self, mixed: MixedModule, x: Tensor) -> None:
+        """As in architecture steps, whose weights are constants."""
+        weights = torch.linspace(1, 2, len(mixed.candidates), dtype=x.dtype).softmax(dim=0)
+        constants = {name: parameter.detach() for name, parameter in mixed.named_parameters()}
+        found = torch.func.functional_call(mixed, constants, (x, weights))
+        assert_close(found, mixed(x, weights), rtol=0, atol=0)
+
     def test_every_weight_of_the_mixture_gets_a_gradient(self, mixed: MixedModule, x: Tensor) -> None:
         count = len(mixed.candidates)
         weights = torch.full((count,), 1 / count, dtype=torch.float64, requires_grad=True)

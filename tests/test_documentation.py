@@ -46,7 +46,8 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The FOLDER of docs/extending.md: a config for each part of `my_package`, which is the page's code."""
     page = ROOT / "docs" / "extending.md"
     (tmp_path / "my_package.py").write_text("\n".join(blocks(page, "python")))
-    (tmp_path / "space").mkdir()
+    for group in ("space", "budget"):
+        (tmp_path / group).mkdir()
     (tmp_path / "space" / "my_space.yaml").write_text("_target_: my_package.my_space\n")
     for block in blocks(page, "yaml"):
         name = block.splitlines()[0].removeprefix("# ")
@@ -89,7 +90,7 @@ def expanded(words: list[str]) -> Iterator[list[str]]:
     for word in words:
         key, _, value = word.partition("=")
         values = value.split(",") if "[" not in value else [value]
-        lists.append([f"{key}={one}" for one in values])
+        lists.append([f"{key}={one}" for one in values] if "=" in word else [word])
     yield from (list(combination) for combination in itertools.product(*lists))
 
 
@@ -133,9 +134,20 @@ def test_the_code_of_a_page_runs(page: Path, capsys: pytest.CaptureFixture[str])
         assert namespace["network"](images).shape == (len(images), 2)
 
 
-@pytest.mark.parametrize("space", ["my_space", "darts_1x1"])
-def test_the_parts_of_the_page_on_extending_are_searched(space: str, own: Path) -> None:
-    words = ("--config-dir", str(own), f"+space={space}", *TINY, "hydra.run.dir=run")
+DRAWN = ("method=score_function", "method.relaxation._target_=my_package.OneHot", "~method.relaxation.draws")
+
+
+@pytest.mark.parametrize(
+    ("space", "further"),
+    [
+        ("my_space", ()),
+        ("darts_1x1", ()),
+        ("mine", ("budget=hinge", "budget.macs=0.5x", "budget.loss.weight=4")),
+        ("powers", DRAWN),
+    ],
+)
+def test_the_parts_of_the_page_on_extending_are_searched(space: str, further: tuple[str, ...], own: Path) -> None:
+    words = ("--config-dir", str(own), f"+space={space}", *further, *TINY, "hydra.run.dir=run")
     outcome = call("search", *words, cwd=own)
     assert outcome.status == 0, outcome.err
     assert f'"space": "{space}"' in (own / "run" / "genotype.json").read_text()
@@ -189,7 +201,10 @@ def test_the_table_of_keys_has_all_options(key: str) -> None:
 def test_keys_in_running_text_exist() -> None:
     """Every `trainer.x`, `network.x`, `space.x` in backticks that is no file of a run."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        configs = [compose("search", overrides=["space=darts"]), compose("retrain", overrides=["genotype=DARTS_V2"])]
+        configs = [
+            *(compose("search", overrides=[f"space={space}"]) for space in ("darts", "channel_width")),
+            compose("retrain", overrides=["genotype=DARTS_V2"]),
+        ]
     for page in PAGES:
         for key in re.findall(r"`((?:trainer|network|space|data)\.[\w.]+)[=`]", page.read_text()):
             if "_target_" not in key and key not in ("network.onnx", "network.pt2"):

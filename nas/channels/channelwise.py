@@ -2,9 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from nas.channels.labels import Call, Kind, Line
-
-Lines = tuple[Line, ...]
+from nas.channels.labels import Call, Kind, Line, Lines
 
 
 def pointwise(call: Call) -> list[Lines]:

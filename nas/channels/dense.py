@@ -1,15 +1,14 @@
 """Rules for convolutions and linear layers, which read channels and write others."""
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 
 from nas.channels.channelwise import everything
-from nas.channels.labels import Call, Kind, Line, Operand
-
-Lines = tuple[Line, ...]
+from nas.channels.labels import Call, Kind, Line, Lines, Operand
 
 UNKNOWN = "reads it after an operation that mixes channels"
 """Why channels stay that a layer reads where nothing is known of its input."""
@@ -25,19 +24,25 @@ class Pass:
     sizes: dict[str, Any]
 
 
-def convolution(call: Call, passes: list[Pass]) -> list[Lines]:
+def convolution(call: Call, passes: list[Pass], depthwise: Collection[str]) -> list[Lines]:
     """A convolution, in any number of dimensions, transposed or not.
 
     A dense one reads and writes channels that need not agree. A depthwise one writes those that it reads. Any other
-    grouped one needs all of its channels, since its groups must stay equally large.
+    grouped one needs all of its channels, since its groups must stay equally large. With one channel it is dense,
+    unless the path of its module is among `depthwise`.
     """
     x, weight = call.named["input"], call.named["weight"]
-    reads, writes = _sides(call, x, weight)
+    size_in, size_out = x.tensor.shape[1], call.outputs[0].shape[1]
+    one_each = call.arguments["groups"] == size_in and (size_in > 1 or owner(_source(weight)) in depthwise)
+    # A transposed one that copies channels counts as any other grouped one.
+    is_depthwise = one_each and (not call.arguments["transposed"] or size_out == size_in)
+    reads, writes = _sides(call, x, weight, is_depthwise)
     for line in (x.lines[0], *x.lines[2:]):
         call.fix(line)
     if "bias" in call.named:
         call.join([writes, call.named["bias"].lines[0]])
-    passes.append(Pass(_source(weight), reads, writes, _sizes(call, x.tensor, tuple(weight.tensor.shape[2:]))))
+    sizes = {**_sizes(call, x.tensor, tuple(weight.tensor.shape[2:])), "depthwise": is_depthwise}
+    passes.append(Pass(_source(weight), reads, writes, sizes))
     return [(None, writes, *[None] * (x.tensor.dim() - 2))]
 
 
@@ -50,7 +55,7 @@ def linear(call: Call, passes: list[Pass]) -> list[Lines]:
     (rows, size_in), size_out = x.tensor.shape, weight.tensor.shape[1]
     call.fix(x.lines[0], f"linear layer {name!r} runs once for each of its channels")
     reads = call.join([x.lines[1], weight.lines[0]], f"linear layer {name!r} {UNKNOWN}")
-    reads, writes = _known(call, reads, size_in), _known(call, weight.lines[1], size_out)
+    reads, writes = call.known(reads, size_in), call.known(weight.lines[1], size_out)
     for bias in added:
         call.join([writes, bias.lines[-1]])
     sizes = {
@@ -72,7 +77,7 @@ def owner(parameter: str) -> str:
     return parameter.rpartition(".")[0].split(".parametrizations")[0]
 
 
-def _sides(call: Call, x: Operand, weight: Operand) -> tuple[Tensor, Tensor]:
+def _sides(call: Call, x: Operand, weight: Operand, is_depthwise: bool) -> tuple[Tensor, Tensor]:
     """The channels that a convolution reads, and those that it writes."""
     groups, transposed = call.arguments["groups"], call.arguments["transposed"]
     size_in, size_out = x.tensor.shape[1], call.outputs[0].shape[1]
@@ -81,20 +86,20 @@ def _sides(call: Call, x: Operand, weight: Operand) -> tuple[Tensor, Tensor]:
     writes: Line = None
     if not name:
         call.fix(reads, "a convolution whose weight is no parameter reads it")
-    elif groups == 1:
-        read, writes = weight.lines[:2] if transposed else (weight.lines[1], weight.lines[0])
-        reads = call.join([reads, read], f"convolution {name!r} {UNKNOWN}")
-    elif _is_depthwise(call, size_in, size_out):
+    elif is_depthwise:
         writes, copies = weight.lines[0], size_out // size_in
         call.join(
             [writes, None if reads is None else reads.repeat_interleave(copies)], f"convolution {name!r} {UNKNOWN}"
         )
         reads = writes[::copies] if reads is None and writes is not None else reads
+    elif groups == 1:
+        read, writes = weight.lines[:2] if transposed else (weight.lines[1], weight.lines[0])
+        reads = call.join([reads, read], f"convolution {name!r} {UNKNOWN}")
     else:
         call.fix(reads, f"grouped convolution {name!r} reads it")
         call.fix(weight.lines[0], f"grouped convolution {name!r} writes it")
         writes = None if transposed else weight.lines[0]
-    return _known(call, reads, size_in), _known(call, writes, size_out)
+    return call.known(reads, size_in), call.known(writes, size_out)
 
 
 def _sizes(call: Call, x: Tensor, kernel_size: tuple[int, ...]) -> dict[str, Any]:
@@ -105,7 +110,6 @@ def _sizes(call: Call, x: Tensor, kernel_size: tuple[int, ...]) -> dict[str, Any
         "kernel": math.prod(kernel_size),
         "positions": math.prod((x if transposed else y).shape[2:]),
         "bias": "bias" in call.named,
-        "depthwise": _is_depthwise(call, x.shape[1], y.shape[1]),
         "input_shape": tuple(x.shape[1:]),
         "signature": {
             "kernel_size": kernel_size,
@@ -115,19 +119,6 @@ def _sizes(call: Call, x: Tensor, kernel_size: tuple[int, ...]) -> dict[str, Any
     }
 
 
-def _is_depthwise(call: Call, size_in: int, size_out: int) -> bool:
-    """Whether each group has one channel; a transposed one that copies channels counts as any other grouped one."""
-    return call.arguments["groups"] == size_in > 1 and (not call.arguments["transposed"] or size_out == size_in)
-
-
 def _source(weight: Operand) -> str:
     """The parameter that a weight was computed from, "" if there is none."""
     return next(iter(weight.labels.sources), "") if weight.labels.kind is Kind.WEIGHT else ""
-
-
-def _known(call: Call, line: Line, size: int) -> Tensor:
-    """The line, or new elements that must stay where nothing is known."""
-    if line is None:
-        line = call.unions.fresh(size)
-        call.fix(line)
-    return line

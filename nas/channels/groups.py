@@ -1,6 +1,6 @@
 """From the elements of a run to numbered channels in groups."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, count
 
 import torch
@@ -23,8 +23,8 @@ def grouped(run: Run, image: Tensor) -> Channels:
     sides = [image, *(side for done in run.passes for side in (done.reads, done.writes))]
     read_or_written = [run.unions.roots(side).tolist() for side in sides]
     lines = {key: run.unions.roots(line).tolist() for key, line in run.dims.items()}
-    channels = _occurring(run, read_or_written, lines)
-    lines = {key: line for key, line in lines.items() if line and line[0] in channels}
+    channels = dict.fromkeys(chain.from_iterable(read_or_written))
+    lines = {key: line for key, line in lines.items() if line and channels.keys() >= set(line)}
     members = _members(run, channels, [*read_or_written, *lines.values()])
     number = {channel: index for index, channel in enumerate(chain.from_iterable(members.values()))}
     sizes = torch.tensor([len(group) for group in members.values()])
@@ -56,23 +56,8 @@ def grouped(run: Run, image: Tensor) -> Channels:
     )
 
 
-def _occurring(run: Run, sides: list[list[int]], lines: Mapping[tuple[str, int], list[int]]) -> dict[int, None]:
-    """All channels, in the order in which layers write or read them; those of a parameter used in part must stay."""
-    channels = dict.fromkeys(channel for side in sides for channel in side)
-    grew = True
-    while grew:
-        grew = False
-        for (name, axis), line in lines.items():
-            if any(channel in channels for channel in line) and not all(channel in channels for channel in line):
-                run.unions.fix(run.dims[name, axis], f"the network uses a part of {name!r}")
-                channels |= dict.fromkeys(line)
-                grew = True
-    return channels
-
-
-def _members(
-    run: Run, channels: Mapping[int, None], lines: list[list[int]]
-) -> dict[tuple[tuple[int, ...], str], list[int]]:
+def _members(run: Run, channels: Iterable[int], lines: list[list[int]]) -> dict[tuple[tuple[int, ...], str], list[int]]:
+    """The groups, in the order in which layers write or read them."""
     reasons = run.unions.reasons()
     places: dict[int, list[int]] = {channel: [] for channel in channels}
     for place, line in enumerate(lines):
@@ -97,7 +82,7 @@ def _named(members: _Members, passes: Sequence[Pass]) -> tuple[ChannelGroup, ...
         elif dense:
             name = _written(dense[0])
         else:
-            name = f"{_written(passes[(sides[0] - 1) // 2])}/input" if sides else "unused"
+            name = f"{_written(passes[(sides[0] - 1) // 2])}/input"
         numbered = (f"{name}/{number}" for number in count(2))
         name = next(candidate for candidate in chain([name], numbered) if candidate not in taken)
         taken.add(name)

@@ -11,6 +11,8 @@ from nas.channels.unions import Unions
 
 Line = Tensor | None
 """The elements along one axis of a tensor, (size,) int64; None where nothing is known of the axis."""
+Lines = tuple[Line, ...]
+"""One for each axis."""
 
 
 class Kind(IntEnum):
@@ -31,7 +33,7 @@ class Labels:
         sources: names of the parameters and buffers among it, if it is a weight.
     """
 
-    lines: tuple[Line, ...]
+    lines: Lines
     kind: Kind = Kind.CONSTANT
     sources: tuple[str, ...] = ()
 
@@ -44,7 +46,7 @@ class Operand:
     labels: Labels
 
     @property
-    def lines(self) -> tuple[Line, ...]:
+    def lines(self) -> Lines:
         """Its labels' lines."""
         return self.labels.lines
 
@@ -89,3 +91,10 @@ class Call:
             for line in known:
                 self.fix(line, reason)
         return known[0] if known else None
+
+    def known(self, line: Line, size: int, reason: str = "") -> Tensor:
+        """The line, or new elements that must stay where nothing is known."""
+        if line is None:
+            line = self.unions.fresh(size)
+            self.fix(line, reason)
+        return line

@@ -6,9 +6,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from nas.channels.labels import Call, Line
-
-Lines = tuple[Line, ...]
+from nas.channels.labels import Call, Line, Lines
 
 
 def reshaped(call: Call) -> list[Lines]:
@@ -32,16 +30,17 @@ def cut(call: Call) -> list[Lines]:
     """A part of an axis, or all its parts.
 
     Cut at multiples of some size, channels a multiple of it apart are removed together, so that all parts stay as
-    large as each other. Channels cut in any other way must stay.
+    large as each other. Channels cut in any other way must stay, and those of which each is a part.
     """
     x, arguments = call.operands[0], call.arguments
     axis = arguments["dim"] % x.tensor.dim()
     line, size = x.lines[axis], x.tensor.shape[axis]
     if line is not None:
-        period = math.gcd(size, *_cut_points(call, axis, size))
+        start, parts = _parts(call, size)
+        period = math.gcd(size, start, *parts)
         if period == 1 or arguments.get("step", 1) != 1:
             call.fix(line, f"operation {call.name} takes a part of it")
-        elif period < size:
+        if period > 1 or max(parts) == 1:
             call.unions.tie(line, period)
     return moved(call)
 
@@ -67,7 +66,7 @@ def concatenated(call: Call) -> list[Lines]:
     parts = [operand.lines[along] for operand in operands]
     if any(part is not None for part in parts):
         sizes = [operand.tensor.shape[along] for operand in operands]
-        lines[along] = torch.cat([_or_fixed(call, part, size) for part, size in zip(parts, sizes, strict=True)])
+        lines[along] = torch.cat([call.known(part, size) for part, size in zip(parts, sizes, strict=True)])
     return [tuple(lines)]
 
 
@@ -89,32 +88,26 @@ def padded(call: Call) -> list[Lines]:
             if min(before, after) < 0:
                 call.fix(line)
             line = line[max(-before, 0) : len(line) - max(-after, 0)]
-            sides = (_or_fixed(call, None, max(side, 0), f"operation {call.name} adds it") for side in (before, after))
+            sides = (call.known(None, max(side, 0), f"operation {call.name} adds it") for side in (before, after))
             lines[axis] = torch.cat([next(sides), line, next(sides)])
     return [tuple(lines)]
 
 
-def _cut_points(call: Call, axis: int, size: int) -> Sequence[int]:
-    """Where an axis is cut, without its ends; (1,), which divides no line, where single positions are picked."""
+def _parts(call: Call, size: int) -> tuple[int, Sequence[int]]:
+    """Where the first part of an axis starts, and the sizes of all parts, without a last one that is smaller; (1, size)
+    where single positions are picked."""
     match call.name:
         case "aten.slice":
             start, end = call.arguments["start"] or 0, call.arguments["end"]
             ends = (start, size if end is None else end)
-            return [min(max(point + size if point < 0 else point, 0), size) for point in ends]
+            start, end = (min(max(point + size if point < 0 else point, 0), size) for point in ends)
+            return start, [max(end - start, 0)]
         case "aten.split":
-            return range(0, size, call.arguments["split_size"])
+            return 0, [min(call.arguments["split_size"], size)]
         case "aten.split_with_sizes":
-            return torch.tensor(call.arguments["split_sizes"]).cumsum(0).tolist()
+            return 0, call.arguments["split_sizes"]
         case _:
-            return (1,)
-
-
-def _or_fixed(call: Call, line: Line, size: int, reason: str = "") -> Tensor:
-    """A line, or new elements that must stay."""
-    if line is None:
-        line = call.unions.fresh(size)
-        call.fix(line, reason)
-    return line
+            return 1, [size]
 
 
 def _listed(result: Tensor | Sequence[Tensor]) -> Sequence[Tensor]:
@@ -130,8 +123,7 @@ def _moved(call: Call, move: Callable[[Tensor], Sequence[Tensor]]) -> list[Lines
             continue
         shape = [1] * x.tensor.dim()
         shape[axis] = -1
-        roots = call.unions.roots(line)
-        elements = line if bool((roots == roots[:1]).all()) else roots
+        elements = call.unions.roots(line)
         for lines, image in zip(found, move(elements.view(shape).expand(x.tensor.shape)), strict=True):
             _place(call, lines, axis, image)
     return [tuple(lines) for lines in found]

@@ -13,8 +13,8 @@ def narrow(network: nn.Module, channels: Channels, kept: Mapping[str, Tensor]) -
     """Removes channels from a network in place: kept[group] are the positions that stay, int64, in ascending order.
 
     `channels` is what `trace` found in this network; groups that are not named stay whole. Parameters and buffers stay
-    the same objects with other data, on their devices, so ties and optimizers hold; gradients are dropped. The sizes
-    that modules of PyTorch state, such as `in_channels`, follow.
+    the same objects with other data, on their devices, so ties hold; their gradients are dropped, and what an optimizer
+    remembers of them does not fit any more. The sizes that modules of PyTorch state, such as `in_channels`, follow.
 
     Raises:
         ValueError: an unknown group, one that is fixed, or positions that are none, out of range, not ascending or
@@ -22,10 +22,10 @@ def narrow(network: nn.Module, channels: Channels, kept: Mapping[str, Tensor]) -
     """
     with torch.device("cpu"):  # not where new tensors happen to be made: the answers are read at once
         stays = staying(channels, kept)
-    networks_tensors = dict(named_tensors(network))
+    tensors = dict(named_tensors(network))
     done: set[tuple[int, int]] = set()
     for (name, axis), line in channels.dims.items():
-        tensor = networks_tensors[name]
+        tensor = tensors[name]
         if (id(tensor), axis) in done or bool(stays[line].all()):
             continue
         done.add((id(tensor), axis))

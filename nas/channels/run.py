@@ -1,7 +1,7 @@
 """One run of a network in which every operation is followed."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -21,11 +21,11 @@ from nas.channels.channelwise import (
     spatial,
 )
 from nas.channels.dense import Pass, convolution, linear
-from nas.channels.labels import Call, Kind, Labels, Line, Operand
+from nas.channels.labels import Call, Kind, Labels, Lines, Operand
 from nas.channels.moves import concatenated, cut, moved, padded, permuted, reshaped, shuffled, stacked
 from nas.channels.unions import Unions
 
-Rule = Callable[[Call], Sequence[tuple[Line, ...]]]
+Rule = Callable[[Call], Sequence[Lines]]
 
 _NAMES: dict[Rule, str] = {
     reshaped: "view _unsafe_view _reshape_alias reshape unsqueeze squeeze",
@@ -53,11 +53,11 @@ SPATIAL = re.compile(
     r"aten\._?(?:adaptive_)?(?:avg|max)_pool(\d)d(?:_with_indices)?"
     r"|aten\._?upsample_[a-z]+(\d)d(?:_aa)?|aten\.(?:reflection|replication)_pad(\d)d"
 )
-DENSE = {"aten.convolution": convolution, "aten.mm": linear, "aten.addmm": linear}
 
 
 class Run(TorchDispatchMode):
-    """Follows channels through all that runs in its block.
+    """Follows channels through all that runs in its block. Convolutions at the paths `depthwise` are so
+    with one channel too.
 
     Attributes:
         unions: the elements that stand for channels.
@@ -67,8 +67,9 @@ class Run(TorchDispatchMode):
         broken: an error of a rule, which is no error of the network.
     """
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, depthwise: Collection[str] = ()) -> None:
         super().__init__()
+        self._depthwise = depthwise
         self.unions = Unions()
         self.passes: list[Pass] = []
         self.dims: dict[tuple[str, int], Tensor] = {}
@@ -117,11 +118,13 @@ class Run(TorchDispatchMode):
         for output, lines in zip(outputs, self._lines(func, call), strict=True):
             self.note(output, Labels(lines, call.kind, sources))
 
-    def _lines(self, func: Any, call: Call) -> Sequence[tuple[Line, ...]]:
+    def _lines(self, func: Any, call: Call) -> Sequence[Lines]:
         if not call.outputs:
             return everything(call)
-        if call.name in DENSE:
-            return DENSE[call.name](call, self.passes)
+        if call.name == "aten.convolution":
+            return convolution(call, self.passes, self._depthwise)
+        if call.name in ("aten.mm", "aten.addmm"):
+            return linear(call, self.passes)
         if axes := SPATIAL.fullmatch(call.name):
             return spatial(int(next(filter(None, axes.groups()))))(call)
         same_shape = call.name == "aten.as_strided_" and call.outputs[0].shape == call.arguments["size"]

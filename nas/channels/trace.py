@@ -1,7 +1,7 @@
 """What a network computes, found by one run."""
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -28,7 +28,8 @@ def trace(network: nn.Module, image_shape: tuple[int, int, int]) -> Channels:
     with the reason, where its channels can't be removed: the image, what the network returns, what an operation reads
     that mixes channels or is not known. A second run, narrowed, fixes groups whose sizes are written down in the code.
     Neither run sees a size that the code turns into a number, as in `x / x.shape[1]`, and a weight that is divided by a
-    sum over itself is divided by a smaller one when it is narrowed.
+    sum over itself is divided by a smaller one when it is narrowed. A depthwise convolution of one channel counts as
+    dense, since nothing tells it from one.
 
     Raises:
         ValueError: an image that the network can't take, with the first line of its error; a scripted network; a lazy
@@ -45,7 +46,8 @@ def trace(network: nn.Module, image_shape: tuple[int, int, int]) -> Channels:
                     raise
             else:
                 break
-        return rehearsed(channels, lambda change: _followed(network, image_shape, device, change))
+        depthwise = {layer.path for layer in channels.layers if layer.depthwise}
+        return rehearsed(channels, lambda change: _followed(network, image_shape, device, change, depthwise))
 
 
 def _check(network: nn.Module) -> None:
@@ -61,6 +63,7 @@ def _followed(
     image_shape: tuple[int, int, int],
     device: str,
     change: Callable[[nn.Module], None] | None = None,
+    depthwise: Collection[str] = (),
 ) -> Channels:
     """The channels of one run of a copy on a device, after a change of the copy."""
     copied = _copied(network, device).eval()
@@ -68,7 +71,7 @@ def _followed(
         change(copied)
     types = (tensor.dtype for _, tensor in named_tensors(copied) if tensor.is_floating_point())
     image = torch.zeros(1, *image_shape, dtype=next(types, None), device=device)
-    run = Run(copied)
+    run = Run(copied, depthwise)
     elements = run.unions.fresh(image_shape[0])
     run.unions.fix(elements, "it is the image")
     run.note(image, Labels((None, elements, None, None), Kind.ACTIVATION))

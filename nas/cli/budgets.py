@@ -3,12 +3,15 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import torch
 from hydra.utils import instantiate
 
 from nas.architecture import Genotype
+from nas.cli.latencies import measured
 from nas.cli.settings import Budget as Settings
 from nas.costs import CostModel
-from nas.optimization import Budget, HomogeneousLine, in_words
+from nas.optimization import Budget, HomogeneousLine
+from nas.parallel import Ranks
 from nas.space import SearchSpace, Skeleton
 from nas.tracking import read_candidates, read_summary
 
@@ -18,16 +21,22 @@ COUNTED = {"memory": "memory_bytes"}
 """What a run calls the cost of a budget, where that is another name."""
 
 
-def budget_of(settings: Settings, space: SearchSpace, skeleton: Skeleton) -> Budget | None:
-    """The budget that a person asked for, or None; a ValueError if the space cannot meet it or knows no such cost."""
+def budget_of(
+    settings: Settings, space: SearchSpace, skeleton: Skeleton, device: torch.device, ranks: Ranks
+) -> Budget | None:
+    """The budget that a person asked for, or None; a ValueError if the space cannot meet it or knows no such cost.
+
+    One of latency measures on `device` what its table lacks.
+    """
     asked = settings.asked()
     if asked is None:
         return None
     kind, amount = asked
-    cost = space.cost(kind, skeleton)
+    seconds = measured(settings, space, skeleton, device, ranks) if kind == "latency" else None
+    cost = space.cost(kind, skeleton, seconds)
     if not any(term.values.min() < term.values.max() for term in cost.terms):
         raise ValueError(
-            f"budget.{kind}: every network of space {space.name!r} costs {in_words(cost.smallest()[0], cost)}; "
+            f"budget.{kind}: every network of space {space.name!r} costs {cost.in_words(cost.smallest()[0])}; "
             "limit a cost that its choices change"
         )
     largest = cost.largest()[0] if amount.relative else 0.0
@@ -51,12 +60,18 @@ def require_counted(budget: Budget, space: SearchSpace, genotype: Genotype, coun
     )
 
 
+def beside_counts(standing: Mapping[str, float], counted: Mapping[str, float]) -> dict[str, float]:
+    """How a budget stands, `Budget.standing`, without the costs that were counted on the derived network."""
+    named = {COUNTED.get(name, name): value for name, value in standing.items()}
+    return {name: value for name, value in named.items() if name not in counted}
+
+
 def spent_in_words(budget: Budget, spent: float) -> str:
     """What a derived genotype costs, and how that stands to the limit."""
     if budget.limit is None:
-        return f"it costs {in_words(spent, budget.cost)}"
+        return f"it costs {budget.cost.in_words(spent)}"
     over = "" if spent <= budget.limit else ", which it exceeds: add budget.hard=true for one that does not"
-    return f"it costs {in_words(spent, budget.cost)} of at most {in_words(budget.limit, budget.cost)}{over}"
+    return f"it costs {budget.cost.in_words(spent)} of at most {budget.cost.in_words(budget.limit)}{over}"
 
 
 def _points(run: Path, kind: str) -> list[tuple[float, float]]:

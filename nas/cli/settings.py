@@ -111,6 +111,9 @@ class Budget(Settings):
     bops: Any
     memory: Any
     latency: Any
+    latency_table: str
+    latency_batch: Count
+    latency_anywhere: bool
     hard: bool
     loss: Part
 
@@ -129,7 +132,7 @@ class Budget(Settings):
         return self
 
 
-COSTS = tuple(name for name in Budget.model_fields if name not in ("hard", "loss"))
+COSTS = ("params", "macs", "bops", "memory", "latency")
 """What a budget can limit."""
 
 _AMOUNTS = ", ".join(f"budget.{kind}" for kind in COSTS)

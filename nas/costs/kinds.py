@@ -7,7 +7,7 @@ from nas.costs.bops import bops_per_output
 from nas.costs.layers import ChannelParameters, SearchedLayer
 from nas.costs.model import CostModel
 from nas.costs.quantity import Quantity
-from nas.costs.shapes import LayerShape
+from nas.costs.shapes import Seconds
 from nas.costs.terms import CostTerm, product, tabulated
 
 Choices = Mapping[str, Choice]
@@ -54,10 +54,11 @@ def bops(choices: Choices, layers: Iterable[SearchedLayer]) -> CostModel:
     return CostModel("bops", "bops", choices, map(term, layers))
 
 
-def latency(choices: Choices, layers: Iterable[SearchedLayer], seconds: Callable[[LayerShape], float]) -> CostModel:
+def latency(choices: Choices, layers: Iterable[SearchedLayer], seconds: Seconds) -> CostModel:
     """Seconds in convolutions and linear layers for one batch, by a table such as `LatencyTable.seconds_of`.
 
-    Layers are timed alone and in float32: bits change nothing, and what other layers take is not in it.
+    The table is asked for every shape that a layer may have. Layers are timed alone and in float32: bits change
+    nothing, and what other layers take is not in it.
 
     Raises:
         ValueError: a layer whose cost depends on too many combinations of candidates, or as the table raises.
@@ -66,20 +67,7 @@ def latency(choices: Choices, layers: Iterable[SearchedLayer], seconds: Callable
     return CostModel("latency", "seconds", choices, terms)
 
 
-def shapes(layers: Iterable[SearchedLayer]) -> list[LayerShape]:
-    """All that a latency of these layers asks the table for, each once."""
-    asked: dict[LayerShape, None] = {}
-
-    def note(shape: LayerShape) -> float:
-        asked[shape] = None
-        return 0.0
-
-    for layer in layers:
-        _latency(layer, note, Quantity(1))
-    return list(asked)
-
-
-def _latency(layer: SearchedLayer, seconds: Callable[[LayerShape], float], here: Quantity) -> CostTerm:
+def _latency(layer: SearchedLayer, seconds: Seconds, here: Quantity) -> CostTerm:
     def cost(present: float, reads: float, writes: float) -> float:
         return present * seconds(layer.shape(reads, writes))
 

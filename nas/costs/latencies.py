@@ -2,11 +2,11 @@
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from nas.costs.shapes import LayerShape
+from nas.costs.shapes import LayerShape, Seconds
 from nas.costs.timing import Conditions
 
 FORMAT = "nas-latency"
@@ -75,7 +75,7 @@ class LatencyTable:
 def latency_table(
     shapes: Iterable[LayerShape],
     here: Conditions,
-    seconds: Callable[[LayerShape], float],
+    seconds: Seconds,
     known: LatencyTable | None = None,
     *,
     anywhere: bool = False,

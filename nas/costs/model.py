@@ -13,6 +13,7 @@ from nas.costs.program import Program
 from nas.costs.solver import best_within, extreme
 from nas.costs.sums import Sum
 from nas.costs.terms import CostTerm, merged
+from nas.costs.words import in_words
 
 Decisions = dict[str, Candidate]
 
@@ -77,10 +78,14 @@ class CostModel:
         least, _ = self.smallest()
         if not least <= limit:
             raise ValueError(
-                f"the budget of {_shown(limit)} {self.unit} cannot be met: the smallest possible cost in this space "
-                f"is {_shown(least)} {self.unit}; give at least that"
+                f"the budget of {self.in_words(limit)} cannot be met: the smallest possible cost in this space is "
+                f"{self.in_words(least, up=True)}; give at least that"
             )
         return self._decisions(best_within(self._program, self._at, limit, rated))
+
+    def in_words(self, cost: float, *, up: bool = False) -> str:
+        """A cost with its unit; with `up` none below it, as a limit that it meets."""
+        return f"{in_words(cost, up=up)} {self.unit}"
 
     def _extreme(self, sign: float) -> tuple[float, Decisions]:
         indices = extreme(self._program, self._at, sign)
@@ -133,8 +138,3 @@ class CostModel:
                         f"a cost has {size} values for the choice {name!r}, whose candidates are "
                         f"{self.choices[name].candidates}; give one for each"
                     )
-
-
-def _shown(cost: float) -> str:
-    """A whole number with separators, any other with six digits."""
-    return f"{cost:,.0f}" if float(cost).is_integer() else f"{cost:,.6g}"

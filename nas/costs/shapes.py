@@ -1,5 +1,6 @@
 """What the latency of a convolution or linear layer depends on."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 Pair = tuple[int, int]
@@ -36,3 +37,7 @@ class LayerShape:
             words += [f"{name} {pair[0]}x{pair[1]}" for name, pair in vars(self.window).items()]
             words += [f"groups {self.groups}"]
         return ", ".join([*words, *(["bias"] if self.bias else [])])
+
+
+Seconds = Callable[[LayerShape], float]
+"""How long a layer takes for a batch, such as `LatencyTable.seconds_of`."""

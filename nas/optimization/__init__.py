@@ -1,5 +1,5 @@
 from nas.optimization.bilevel import BilevelOptimizer
-from nas.optimization.budget import Budget, in_words
+from nas.optimization.budget import Budget
 from nas.optimization.candidates import CandidateTraining
 from nas.optimization.compilation import CompilationError, compile_parts, compile_search
 from nas.optimization.feed import Feed
@@ -55,7 +55,6 @@ __all__ = [
     "compile_parts",
     "compile_search",
     "evaluate",
-    "in_words",
     "search",
     "train",
 ]

@@ -27,8 +27,8 @@ class Budget(ABC):
     def __init__(self, cost: CostModel, limit: float | None = None, *, hard: bool = False) -> None:
         if limit is not None and limit < (smallest := cost.smallest()[0]):
             raise ValueError(
-                f"the budget of {in_words(limit, cost)} cannot be met: the smallest possible cost in this space is "
-                f"{in_words(smallest, cost)}; give at least that"
+                f"the budget of {cost.in_words(limit)} cannot be met: the smallest possible cost in this space is "
+                f"{cost.in_words(smallest, up=True)}; give at least that"
             )
         if hard and limit is None:
             raise ValueError(f"budget.hard=true needs a limit, such as budget.{cost.name}=0.25x, not 'any'")
@@ -65,7 +65,7 @@ class Budget(ABC):
         if not self.hard:
             return space.derive(mixture)
         assert self.limit is not None
-        scores = {name: _log(weights) for name, weights in mixture.items()}
+        scores = {name: weights.detach().double().log() for name, weights in mixture.items()}
         decisions = self.cost.best_within(self.limit, scores)
         return space.derive(selection(mixture.layout, {name: (chosen,) for name, chosen in decisions.items()}))
 
@@ -84,14 +84,3 @@ class Budget(ABC):
             numbers[f"expected_{self.cost.name}"] = float(self.cost.expected(mixture))
             numbers |= {name: float(value) for name, value in self.state_dict().items()}
         return numbers
-
-
-def in_words(number: float, cost: CostModel) -> str:
-    """A cost with its unit: a whole number with separators, any other with six digits."""
-    return f"{number:,.0f} {cost.unit}" if number.is_integer() else f"{number:,.6g} {cost.unit}"
-
-
-def _log(weights: Tensor) -> Tensor:
-    """Logarithms in float64; a weight of 0 gets a finite one, so that a limit can still force its candidate."""
-    weights = weights.detach().double().cpu()
-    return weights.clamp_min(torch.finfo(weights.dtype).tiny).log()

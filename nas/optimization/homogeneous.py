@@ -2,7 +2,7 @@
 
 import torch
 
-from nas.optimization.budget import Budget, in_words
+from nas.optimization.budget import Budget
 from nas.optimization.candidates import CandidateTraining
 from nas.optimization.feed import Feed
 from nas.optimization.method import SearchMethod
@@ -56,7 +56,7 @@ class Homogeneous(SearchMethod):
             if costs[cheapest] > budget.limit:
                 raise ValueError(
                     f"no homogeneous genotype of space {space.name!r} costs at most "
-                    f"{in_words(budget.limit, budget.cost)}: the cheapest, {cheapest!r}, costs "
-                    f"{in_words(costs[cheapest], budget.cost)}; give at least that"
+                    f"{budget.cost.in_words(budget.limit)}: the cheapest, {cheapest!r}, costs "
+                    f"{budget.cost.in_words(costs[cheapest], up=True)}; give at least that"
                 )
         return CandidateTraining(space, skeleton, genotypes, train, valid, recipe, device, budget)

@@ -3,7 +3,7 @@
 import torch
 
 from nas.architecture import Genotype
-from nas.optimization.budget import Budget, in_words
+from nas.optimization.budget import Budget
 from nas.optimization.candidates import CandidateTraining
 from nas.optimization.feed import Feed
 from nas.optimization.method import SearchMethod
@@ -60,5 +60,5 @@ def _drawn(space: SearchSpace, generator: torch.Generator, budget: Budget | None
     assert budget.limit is not None
     raise ValueError(
         f"none of {MOST_DRAWS:,} random genotypes of space {space.name!r} costs at most "
-        f"{in_words(budget.limit, budget.cost)}: give a larger budget, or search by gradients with budget.hard=true"
+        f"{budget.cost.in_words(budget.limit)}: give a larger budget, or search by gradients with budget.hard=true"
     )

@@ -2,7 +2,7 @@
 
 import hashlib
 import inspect
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,6 +69,14 @@ class Ranks:
         sums = sums.clone()
         dist.all_reduce(sums)
         return sums
+
+    def of_first(self, make: Callable[[], str]) -> str:
+        """What `make` returns on rank 0, the only one that calls it; the others wait, half an hour at most."""
+        if self.size == 1:
+            return make()
+        texts = [make() if self.rank == 0 else ""]
+        dist.broadcast_object_list(texts, device=torch.device("cpu"))
+        return texts[0]
 
     def replicated(self, module: nn.Module) -> nn.Module:
         """The module with rank 0's weights and buffers on each rank, and with weight gradients that are their means.

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.architecture import BarChart, Choice, ChoiceTables, Edge, Genotype, Graph, Mixture, selection
-from nas.costs import CostModel
+from nas.costs import CostModel, Seconds
 from nas.space.derivation import best_candidate
 from nas.space.network import DiscreteNetwork
 from nas.space.search_space import SearchSpace
@@ -75,7 +75,7 @@ class ModuleSpace(SearchSpace):
                 module.set_submodule(path, selected)
         return _SelectedNetwork(module, mixture)
 
-    def cost(self, kind: str, skeleton: Skeleton) -> CostModel:
+    def cost(self, kind: str, skeleton: Skeleton, seconds: Seconds | None = None) -> CostModel:
         raise ValueError(
             f"space {self.name!r} knows no {kind} for a budget: what a candidate costs depends on where it stands in a "
             "module of your own; leave the budget out, or subclass ModuleSpace and write its `cost`"

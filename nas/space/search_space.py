@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from nas.architecture import BarChart, Choice, Genotype, Graph, Mixture
-from nas.costs import CostModel
+from nas.costs import CostModel, Seconds
 from nas.space.network import DiscreteNetwork
 from nas.space.skeleton import Skeleton
 
@@ -54,11 +54,13 @@ class SearchSpace(ABC):
         """The discrete network cut out of a supernet, weights copied: equal to it at `selection(genotype)`."""
 
     @abstractmethod
-    def cost(self, kind: str, skeleton: Skeleton) -> CostModel:
+    def cost(self, kind: str, skeleton: Skeleton, seconds: Seconds | None = None) -> CostModel:
         """The cost of every genotype: `kind` is params, macs, bops, memory or latency.
 
+        A latency adds up `seconds`, what each layer takes, and asks them of every layer that a genotype may have.
+
         Raises:
-            ValueError: a space that does not know its costs before it is trained.
+            ValueError: a space that does not know its costs before it is trained, or latency without `seconds`.
         """
 
     @abstractmethod

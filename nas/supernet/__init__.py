@@ -21,6 +21,7 @@ from nas.supernet.mixed_op import MixedOp
 from nas.supernet.mixed_width import FirstChannels, MixedWidth, widths_of
 from nas.supernet.nice import NICE
 from nas.supernet.partial_channels import PartialChannels
+from nas.supernet.partitioned_bits import PartitionedBits
 from nas.supernet.quantized_layers import QuantizedConv2d, QuantizedLayer, QuantizedLinear
 from nas.supernet.quantizer import FLOAT_BITS, Operand, Quantizer, quantizers_in
 from nas.supernet.recompute import recomputed
@@ -47,6 +48,7 @@ __all__ = [
     "Operand",
     "Outputs",
     "PartialChannels",
+    "PartitionedBits",
     "QuantizedConv2d",
     "QuantizedLayer",
     "QuantizedLinear",

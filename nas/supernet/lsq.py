@@ -55,7 +55,7 @@ class LSQ(Quantizer):
 
     @torch.no_grad()
     def start(self, seen: Tally) -> None:
-        self._set_signed(seen)
+        self.set_signed(seen)
         magnitude = seen.magnitude.to(self.step.device)
         self.step.copy_(self._first_step(torch.where(magnitude > 0, magnitude, _NORMAL_MAGNITUDE)))
 

@@ -70,7 +70,7 @@ class NICE(Quantizer):
 
     @torch.no_grad()
     def start(self, seen: Tally) -> None:
-        self._set_signed(seen)
+        self.set_signed(seen)
         self.mean.copy_(seen.mean)
         self.deviation.copy_(seen.deviation)
 

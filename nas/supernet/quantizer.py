@@ -79,7 +79,7 @@ class Quantizer(nn.Module, ABC):
     def extra_repr(self) -> str:
         return f"bits={self.bits}, operand={self.operand}"
 
-    def _set_signed(self, seen: Tally) -> None:
+    def set_signed(self, seen: Tally) -> None:
         """A weight stays signed, whatever its numbers are; an input is if one of them is below zero."""
         if self.operand == "input":
             self.bounds.copy_(torch.tensor(self.integers(signed=bool(seen.lowest < 0))))

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -39,10 +40,8 @@ class SwitchableBatchNorm(MixedModule):
         return self._candidates
 
     def forward(self, x: Tensor, weights: Tensor) -> Tensor:
-        scale, shift = (
-            _weighted(weights, [getattr(norm, name) for norm in self.norms])  # tensors, where weights are lent
-            for name in ("weight", "bias")
-        )
+        norms = [cast(BatchStatistics, norm) for norm in self.norms]
+        scale, shift = (_weighted(weights, rows) for rows in ([n.weight for n in norms], [n.bias for n in norms]))
         return F.batch_norm(x, None, None, scale, shift, training=True, eps=self.eps)
 
     def select(self, candidate: Candidate) -> nn.Module:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from nas.architecture import BarChart, Choice, ChoiceTables, Edge, Genotype, Graph, Mixture, selection
-from nas.costs import CostModel
+from nas.costs import CostModel, Seconds
 from nas.space import DiscreteNetwork, SearchSpace, Skeleton, best_candidate, largest
 from nas.supernet import MixedModule, MixedOp, PartialChannels
 from search_spaces.cells.backbone import CellBackbone, CellPlace
@@ -163,7 +163,7 @@ class CellSpace(SearchSpace):
         network.auxiliary_heads.to(backbone.classifier.weight)
         return network
 
-    def cost(self, kind: str, skeleton: Skeleton) -> CostModel:
+    def cost(self, kind: str, skeleton: Skeleton, seconds: Seconds | None = None) -> CostModel:
         raise ValueError(
             f"space {self.name!r} knows no {kind} for a budget: which edges of a cell cost anything is decided by its "
             "nodes together, not choice by choice; leave the budget out"

@@ -10,9 +10,9 @@ from nas.channels import Channels, Layer
 from nas.costs import (
     ChannelParameters,
     CostModel,
-    LayerShape,
     Quantity,
     SearchedLayer,
+    Seconds,
     Window,
     bops,
     latency,
@@ -41,19 +41,23 @@ class NetworkCosts:
     widths: Sequence[float]
     quantization: Quantization
 
-    def model(self, kind: str, seconds: Callable[[LayerShape], float] | None) -> CostModel:
-        """The model of one kind of cost; `seconds` gives the latency of a layer."""
+    def model(self, kind: str, seconds: Seconds | None) -> CostModel:
+        """The model of one kind of cost; latency needs `seconds`."""
         choices: dict[str, Choice] = {choice.name: choice for choice in self.places.choices}
         calls = [self._searched(layer) for layer in self.channels.layers]
         once = list({layer.name: layer for layer in calls}.values())
-        if kind == "latency" and seconds is None:
-            raise ValueError("the latency of a network needs a table of what its layers take")
+
+        def by_table() -> CostModel:
+            if seconds is None:
+                raise ValueError("the latency of a network needs the seconds of its layers, such as those of a table")
+            return latency(choices, calls, seconds)
+
         models: dict[str, Callable[[], CostModel]] = {
             "params": lambda: params(choices, once, self._others()),
             "memory": lambda: memory(choices, once, self._others()),
             "macs": lambda: macs(choices, calls),
             "bops": lambda: bops(choices, calls),
-            "latency": lambda: latency(choices, calls, seconds or _unknown),
+            "latency": by_table,
         }
         if kind not in models:
             raise ValueError(f"there is no cost {kind!r}; the costs are {', '.join(KINDS)}")
@@ -140,7 +144,3 @@ def _window(layer: Layer) -> Window | None:
         for sizes in (layer.signature[key] for key in ("kernel_size", "stride", "padding", "dilation"))
     )
     return Window(kernel, stride, padding, dilation)
-
-
-def _unknown(shape: LayerShape) -> float:
-    raise AssertionError(shape)

@@ -13,6 +13,7 @@ from nas.supernet import (
     NICE,
     Lent,
     MixedBits,
+    PartitionedBits,
     QuantizedConv2d,
     QuantizedLinear,
     Quantizer,
@@ -24,16 +25,20 @@ Decisions = Mapping[str, Candidate]
 
 @dataclass(frozen=True)
 class Quantization:
-    """Makes the quantizers of a layer: `weight` and `input` make one from its bits."""
+    """Makes the quantizers of a layer: `weight` and `input` make one from its bits.
+
+    A supernet mixes them, or with `partitioned` shares them out among the filters of a layer.
+    """
 
     weight: Callable[[int], Quantizer]
     input: Callable[[int], Quantizer]
+    partitioned: bool = False
 
     def mixed(self, layer: SizedLayer) -> tuple[list[nn.Module], list[nn.Module]]:
         """Those of the input and of the weight in a supernet; none for what is float and no choice."""
         return (
-            _mixed(self.input, layer.input_bits, choice_name(layer.place, "input_bits")),
-            _mixed(self.weight, layer.weight_bits, choice_name(layer.place, "weight_bits")),
+            self._mixed(self.input, layer.input_bits, choice_name(layer.place, "input_bits"), axis=1),
+            self._mixed(self.weight, layer.weight_bits, choice_name(layer.place, "weight_bits"), axis=0),
         )
 
     def fresh(self, layer: SizedLayer, decisions: Decisions) -> tuple[nn.Module | None, nn.Module | None]:
@@ -42,18 +47,26 @@ class Quantization:
         made = [None if b == FLOAT_BITS else make(b) for b, make in zip(bits, (self.input, self.weight), strict=True)]
         return made[0], made[1]
 
+    def _mixed(
+        self, make: Callable[[int], Quantizer], bits: tuple[int, ...], choice: str, *, axis: int
+    ) -> list[nn.Module]:
+        if len(bits) == 1:
+            return [] if bits == (FLOAT_BITS,) else [make(bits[0])]
+        return [Lent(PartitionedBits(bits, make, axis) if self.partitioned else MixedBits(bits, make), choice)]
 
-QUANTIZERS: Mapping[str, Quantization] = {
-    "lsq": Quantization(partial(LSQ, operand="weight"), partial(LSQ, operand="input")),
-    "nice": Quantization(partial(NICE, operand="weight"), partial(NICE, operand="input")),
-}
+
+MakeQuantizer = Callable[..., Quantizer]
+"""Makes a quantizer of `bits` bits for an `operand`, `weight` or `input`: a class, usually."""
+
+QUANTIZERS: Mapping[str, MakeQuantizer] = {"lsq": LSQ, "nice": NICE}
 
 
-def quantization(name: str) -> Quantization:
-    """The quantizers of a name; a ValueError that lists the names for another one."""
-    if name not in QUANTIZERS:
-        raise ValueError(f"space.quantizer is {name!r}; give {' or '.join(QUANTIZERS)}")
-    return QUANTIZERS[name]
+def quantization(given: str | MakeQuantizer, *, partitioned: bool) -> Quantization:
+    """The quantizers of a name, or those that a class of the user makes; a ValueError for an unknown name."""
+    if isinstance(given, str) and given not in QUANTIZERS:
+        raise ValueError(f"space.quantizer is {given!r}; give {' or '.join(QUANTIZERS)}, or a class of your own")
+    make = QUANTIZERS[given] if isinstance(given, str) else given
+    return Quantization(partial(make, operand="weight"), partial(make, operand="input"), partitioned)
 
 
 def bits_of(layer: SizedLayer, decisions: Decisions) -> tuple[int, int]:
@@ -83,9 +96,3 @@ def selected(chain: nn.Module, bits: int) -> nn.Module | None:
         if isinstance(module, Quantizer):
             return module
     return None
-
-
-def _mixed(make: Callable[[int], Quantizer], bits: tuple[int, ...], choice: str) -> list[nn.Module]:
-    if len(bits) > 1:
-        return [Lent(MixedBits(bits, make), choice)]
-    return [] if bits == (FLOAT_BITS,) else [make(bits[0])]

@@ -1,7 +1,7 @@
 """The space of the sizes of a network: channel widths, bit widths and operators."""
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, ClassVar, cast
 
@@ -10,7 +10,7 @@ from torch import nn
 
 from nas.architecture import Bar, BarChart, Candidate, Choice, ChoiceTables, Edge, Genotype, Graph, Mixture, selection
 from nas.channels import Channels, trace
-from nas.costs import CostModel, LayerShape
+from nas.costs import CostModel, Seconds
 from nas.space import DiscreteNetwork, SearchSpace, Skeleton, best_candidate
 from search_spaces.networks.alternatives import with_alternatives
 from search_spaces.networks.backbones import Backbone, backbone_of
@@ -19,7 +19,7 @@ from search_spaces.networks.discrete import decide
 from search_spaces.networks.homogeneous import homogeneous
 from search_spaces.networks.places import Places, Sizes, find_places
 from search_spaces.networks.pretrained import load_pretrained
-from search_spaces.networks.quantization import quantization
+from search_spaces.networks.quantization import MakeQuantizer, quantization
 from search_spaces.networks.supernet import SizedSupernet
 
 NORMALIZATIONS = ("shared", "switchable")
@@ -36,9 +36,11 @@ class NetworkSpace(SearchSpace):
 
     `widths`, `weight_bits`, `input_bits` and `operators` are the candidates; `first_bits` and `last_bits` are what the
     first and the last layer have instead of a choice (`Sizes`). With `quantizer` lsq step sizes are learned, nice is
-    uniform with noise. With `normalization` switchable every width of a group has a scale and a shift of its own, with
-    shared one for all; both take batch statistics in the supernet. `init_from` is a checkpoint whose weights the
-    supernet starts from. `input_shape` is the image on which the choices are listed; a search takes that of its data.
+    uniform with noise, and a subclass of `nas.supernet.Quantizer` is the user's own; `partition_filters` shares a
+    layer's filters out among the bits instead of mixing them, which only a score function can search. With
+    `normalization` switchable every width of a group has a scale and a shift of its own, with shared one for all; both
+    take batch statistics in the supernet. `init_from` is a checkpoint whose weights the supernet starts from.
+    `input_shape` is the image on which the choices are listed; a search takes that of its data.
 
     Raises:
         ValueError: candidates out of their bounds, nothing to choose, or a part of the network that cannot be searched.
@@ -65,7 +67,8 @@ class NetworkSpace(SearchSpace):
         first_bits: int | None = None,
         last_bits: int | None = None,
         operators: Sequence[str] = (),
-        quantizer: str = "lsq",
+        quantizer: str | MakeQuantizer = "lsq",
+        partition_filters: bool = False,
         normalization: str = "shared",
         keep_unsearchable: bool = False,
         init_from: str | None = None,
@@ -84,7 +87,7 @@ class NetworkSpace(SearchSpace):
         if normalization not in NORMALIZATIONS:
             raise ValueError(f"space.normalization is {normalization!r}; give {' or '.join(NORMALIZATIONS)}")
         self.switchable = normalization == "switchable"
-        self.quantization = quantization(quantizer)
+        self.quantization = quantization(quantizer, partitioned=partition_filters)
         self.init_from = init_from
         self._make = backbone_of(backbone, network, backbone_arguments or {})
         self._settings = {
@@ -96,7 +99,7 @@ class NetworkSpace(SearchSpace):
             "first_bits": first_bits,
             "last_bits": last_bits,
             "operators": list(operators),
-            "quantizer": quantizer,
+            **({"quantizer": quantizer} if isinstance(quantizer, str) else {}),
             "normalization": normalization,
             "keep_unsearchable": keep_unsearchable,
             "input_shape": list(input_shape),
@@ -150,7 +153,7 @@ class NetworkSpace(SearchSpace):
         quantizers = cut.make_plain(decisions)
         return decide(cut.network, cut.channels, cut.places, decisions, quantizers)
 
-    def cost(self, kind: str, skeleton: Skeleton, seconds: Callable[[LayerShape], float] | None = None) -> CostModel:
+    def cost(self, kind: str, skeleton: Skeleton, seconds: Seconds | None = None) -> CostModel:
         with torch.device("meta"):
             network = self._network(skeleton)
         return NetworkCosts(network, *self._places(skeleton), self.sizes.widths, self.quantization).model(kind, seconds)

@@ -194,7 +194,7 @@ class Copies(nn.Module):
         self.norm, self.plain = nn.InstanceNorm2d(10), nn.BatchNorm2d(10, affine=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.interpolate(self.plain(self.norm(self.copies(F.hardswish(self.stem(x))))), scale_factor=2)
+        return F.interpolate(self.plain(self.norm(self.copies(F.hardswish(self.stem(x))))).relu(), scale_factor=2)
 
 
 class Upsampled(nn.Module):
@@ -208,6 +208,30 @@ class Upsampled(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.up(self.stem(x).relu())
         return x * self.look(x).sigmoid()
+
+
+class Tokens(nn.Module):
+    """Pixels as tokens (N, T, C), each with an embedding, all of them read at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches, self.embedding = nn.Conv2d(3, 6, 8, 8), nn.Parameter(torch.randn(1, 4, 6))
+        self.last = nn.Linear(24, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        tokens = self.patches(x).flatten(2).transpose(1, 2) + self.embedding
+        return self.last(tokens.relu().flatten(1))
+
+
+class Outer(nn.Module):
+    """All products of the channels of two layers, of which one must stay."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.c = conv(3, 4), conv(3, 3), conv(12, 6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.c((self.a(x).unsqueeze(2) * self.b(x).unsqueeze(1)).flatten(1, 2))
 
 
 def derived() -> nn.Module:
@@ -246,6 +270,8 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "folded": lambda: Head(Folded(), 6),
     "copies": lambda: Head(Copies(), 10),
     "upsampled": lambda: Head(Upsampled(), 8),
+    "tokens": Tokens,
+    "outer": lambda: Head(Outer(), 6),
     "darts": derived,
 }
 """Networks that take images (3, 16, 16) and give five logits, by name."""
@@ -278,9 +304,17 @@ BETWEEN: list[tuple[Callable[[Tensor], Tensor], int]] = [
     (lambda x: x.flip(1), 8),
     (lambda x: x.flatten(2).unflatten(2, (16, 16)).unsqueeze(0).squeeze(0), 8),
     (lambda x: torch.stack([x, x.relu()]).sum(0), 8),
+    (lambda x: x.split(9, dim=1)[0], 8),
     (lambda x: torch.cat(x.chunk(4, dim=1)[::-1], dim=1), 2),
     (lambda x: F.channel_shuffle(x, 2), 4),
+    (lambda x: F.channel_shuffle(x, 2).unflatten(1, (x.shape[1] // 2, 2)).sum(2).repeat(1, 2, 1, 1), 4),
+    (lambda x: torch.cat([x[:, c : c + x.shape[1] // 4] for c in range(0, x.shape[1], x.shape[1] // 4)], 1), 2),
     (lambda x: torch.cat([x[:, ::2], x[:, 1::2]], 1), 0),
+    (lambda x: x.unflatten(1, (-1, 2)).transpose(1, 2).flatten(1, 2), 0),
+    (lambda x: F.pad(x, (0, 0, 0, 0, -2, 2)), 0),
+    (lambda x: torch.cat([x[:, :3], x[:, 3:]], 1), 0),
+    (lambda x: x * x.mean(1, keepdim=True), 0),
+    (lambda x: F.layer_norm(x, x.shape[1:]), 0),
     (lambda x: x.roll(1, 1), 0),
     (lambda x: F.glu(torch.cat([x, x], 1), 1), 0),
     (lambda x: F.normalize(x, dim=1), 0),

@@ -85,6 +85,14 @@ def test_mobilenet_v2_by_hand() -> None:
     assert all(torch.equal(layer.reads, layer.writes) for layer in depthwise)
 
 
+def test_depthwise_convolutions_are_no_writers() -> None:
+    channels = trace(NETWORKS["mobilenet"](), IMAGE)
+    assert [group.writers for group in channels.groups if group.size == 12] == [
+        ("0.1.layers.0.0",),
+        ("0.2.layers.0.0",),
+    ]
+
+
 def test_a_concatenation_keeps_its_parts_and_what_is_added_to_it_falls_into_them() -> None:
     channels = trace(NETWORKS["densenet"](), IMAGE)
     assert free(channels) == {"0/a": 6, "0/b/0": 4, "0/c": 5}
@@ -175,6 +183,17 @@ class SoftmaxOfChannels(nn.Module):
         return self.last(self.first(x).softmax(1))
 
 
+class Mixer(nn.Module):
+    """A linear layer over the pixels of each channel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.mix = conv(3, 6), nn.Linear(256, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.mix(self.first(x).flatten(2))[..., None]
+
+
 class Constant(nn.Module):
     """Something with as many channels as the code says is added."""
 
@@ -197,6 +216,8 @@ class Constant(nn.Module):
             },
         ),
         (SoftmaxOfChannels, {"0/first": "operation aten._softmax reads it"}),
+        (lambda: Middle(lambda x: x[:, ::2].repeat(1, 2, 1, 1)), {"0/a": "operation aten.slice takes a part of it"}),
+        (Mixer, {"0/first": "linear layer '0.mix' runs once for each of its channels"}),
         (Constant, {"0/first": "operation aten.add reads it"}),
         (lambda: nn.Sequential(conv(3, 6), nn.GroupNorm(2, 6)), {"0/0": "operation aten.native_group_norm reads it"}),
         (lambda: nn.Sequential(conv(3, 6), nn.LocalResponseNorm(3)), {"0/0": "operation aten.avg_pool3d reads it"}),
@@ -221,6 +242,17 @@ def test_a_weight_that_is_no_parameter_has_no_path_and_fixes_what_it_touches() -
     assert "whose weight is no parameter" in channels.group("0/first").fixed
 
 
+class Part(nn.Module):
+    """A layer that uses six of its filters."""
+
+    def __init__(self, filters: int, used: slice) -> None:
+        super().__init__()
+        self.weight, self.second, self.used = nn.Parameter(torch.randn(filters, 3, 1, 1)), conv(6, 6), used
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.second(F.conv2d(x, self.weight[self.used]))
+
+
 class WrittenDown(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -237,6 +269,8 @@ class WrittenDown(nn.Module):
         (lambda: nn.Sequential(conv(3, 8), Shuffle(8), conv(8, 6)), 6, {"0/0": 4, "0/1/branch/0/0": 4, "0/2": 6}),
         (lambda: nn.Sequential(conv(3, 8), Shuffle(8, size=4), conv(8, 6)), 6, {"0/1/branch/0/0": 4, "0/2": 6}),
         (WrittenDown, 6, {"0/second": 6}),
+        (lambda: Part(9, slice(6)), 6, {"0/second": 6}),
+        (lambda: Part(12, slice(0, 12, 2)), 6, {"0/second": 6}),
     ],
 )
 def test_sizes_that_are_written_down_in_the_code_stay(
@@ -247,6 +281,39 @@ def test_sizes_that_are_written_down_in_the_code_stay(
     for group in found.groups:
         if group.name in ("0/0", "0/first") and group.fixed:
             assert group.fixed.startswith("the network does not run with fewer: ")
+
+
+class Exclusive(nn.Module):
+    """Of its last two layers one must be as wide as it was."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.third = conv(3, 6), conv(6, 6), conv(6, 6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.second(self.first(x))
+        y = self.third(x)
+        assert max(x.shape[1], y.shape[1]) == 6, "both are narrow"
+        return y
+
+
+def test_groups_that_cannot_be_narrowed_together_are_not_all_free() -> None:
+    channels = trace(Head(Exclusive(), 6), IMAGE)
+    assert free(channels) == {"0/first": 6, "0/second": 6}
+    assert channels.group("0/third").fixed == "the network does not run with fewer: both are narrow"
+
+
+def test_layers_that_only_training_uses_are_none() -> None:
+    class Auxiliary(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body, self.auxiliary = conv(3, 6), conv(6, 6)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.body(x)
+            return x + self.auxiliary(x) if self.training else x
+
+    assert [layer.path for layer in trace(Head(Auxiliary(), 6).train(), IMAGE).layers] == ["0.body", "3"]
 
 
 class Reading(nn.Module):
@@ -279,6 +346,17 @@ def test_the_network_and_the_random_state_stay_as_they_were(make: type[nn.Module
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
     assert getattr(network[0], "calls", 0) == 0
     assert not any(module._forward_pre_hooks for module in network.modules())
+
+
+def test_a_depthwise_convolution_of_two_channels_can_be_narrowed_to_one() -> None:
+    channels = trace(Head(nn.Sequential(conv(3, 2), conv(2, 2, groups=2), conv(2, 6)), 6), IMAGE)
+    assert free(channels) == {"0/0": 2, "0/2": 6}
+
+
+def test_a_network_without_numbers_may_make_tensors() -> None:
+    with torch.device("meta"):
+        network = Head(Middle(lambda x: x * torch.ones(1) + torch.zeros(x.shape[-1])), 6)
+    assert free(trace(network, IMAGE)) == {"0/a": 8, "0/b": 6}
 
 
 def test_tied_parameters_are_one() -> None:
@@ -336,6 +414,30 @@ def test_what_is_between_two_layers(between: Callable[[Tensor], Tensor], size: i
     """Size 0 says that the channels are fixed."""
     channels = trace(Head(Middle(between), 6), IMAGE)
     assert free(channels) == ({"0/a": size} if size else {}) | {"0/b": 6}
+
+
+def test_a_weight_in_parts_belongs_to_the_layer_and_a_single_channel_goes_with_all() -> None:
+    channels = trace(NETWORKS["upsampled"](), IMAGE)
+    assert [layer.path for layer in channels.layers] == ["0.stem", "0.up", "0.look", "3"]
+    assert {key for key in channels.dims if key[0].startswith("0.stem")} == {
+        ("0.stem.parametrizations.weight.original0", 0),
+        ("0.stem.parametrizations.weight.original1", 0),
+        ("0.stem.parametrizations.weight.original1", 1),
+    }
+    assert channels.group("0/look").fixed == "operation aten.mul repeats it"
+
+
+def test_one_of_two_axes_of_channels_that_become_one_stays() -> None:
+    channels = trace(NETWORKS["outer"](), IMAGE)
+    assert free(channels) == {"0/a": 4, "0/c": 6}
+    assert channels.group("0/b").fixed in ("operation aten.view reads it", "operation aten._unsafe_view reads it")
+
+
+def test_a_learned_embedding_has_the_channels_of_the_tokens() -> None:
+    channels = trace(NETWORKS["tokens"](), IMAGE)
+    assert free(channels) == {"patches": 6}
+    assert ("embedding", 2) in channels.dims
+    assert ("embedding", 1) not in channels.dims
 
 
 def test_of_several_reasons_the_first_one_is_given() -> None:

@@ -1,5 +1,6 @@
 """Retraining that goes on from the weights of the supernet."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -63,3 +64,23 @@ def test_mistakes_are_one_line(joint_run: Path, tmp_path: Path, words: tuple[str
 def test_a_space_whose_networks_are_built_otherwise(pc_darts_run: Path, tmp_path: Path) -> None:
     outcome = call("retrain", f"genotype={pc_darts_run}", "init=inherit", "debug=smoke", cwd=tmp_path)
     assert "networks of space 'pc_darts' have other parameters than its supernet, such as" in outcome.error
+
+
+def test_what_was_fine_tuned_is_exported_as_integers(joint_run: Path, tmp_path: Path) -> None:
+    """The file is compared with the network by the command itself; here that its weights are integers of their bits."""
+    import numpy as np
+    import onnx
+
+    succeed("retrain", f"genotype={joint_run}", "init=inherit", "debug=smoke", "hydra.run.dir=r", cwd=tmp_path)
+    outcome = succeed("export", "genotype=r", cwd=tmp_path)
+    assert "largest difference to the network's logits" in outcome.out
+    model = onnx.load(tmp_path / "r" / "network.onnx")
+    operators = [node.op_type for node in model.graph.node]
+    assert operators.count("DequantizeLinear") > operators.count("QuantizeLinear") > 0
+    weights = [onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer]
+    integers = [weight for weight in weights if weight.dtype == np.int8 and weight.ndim > 1]
+    bits = json.loads(next(entry.value for entry in model.metadata_props if entry.key == "bits"))
+    assert len(integers) == len(bits)
+    found = sorted(len(np.unique(weight)) for weight in integers)
+    allowed = sorted(2 ** layer["weight_bits"] for layer in bits.values())
+    assert all(number <= most for number, most in zip(found, allowed, strict=True))

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.architecture import Candidate, Choice, Mixture
-from nas.costs import CostModel, CostTerm, count
+from nas.costs import CostModel, CostTerm, Seconds, count
 from nas.space import ModuleSpace, Skeleton
 from nas.supernet import MixedOp
 
@@ -44,7 +44,7 @@ class Kernels(nn.Module):
 class CostedSpace(ModuleSpace):
     """`Kernels`, whose parameters and multiply-accumulates are sums over the choices."""
 
-    def cost(self, kind: str, skeleton: Skeleton) -> CostModel:
+    def cost(self, kind: str, skeleton: Skeleton, seconds: Seconds | None = None) -> CostModel:
         if kind not in ("params", "macs"):
             raise ValueError(f"space {self.name!r} knows no {kind}; it has params, macs")
         first = {choice.name: choice.candidates[0] for choice in self.choices}

@@ -11,9 +11,9 @@ from nas.architecture import ArchParameters
 from nas.costs import CostModel
 from nas.optimization import (
     BilevelOptimizer,
+    Budget,
     Feed,
     FirstOrder,
-    HomogeneousLine,
     Objective,
     SecondOrder,
     SingleLevel,
@@ -67,7 +67,7 @@ class Case:
     optimizer: str = "first_order"
     gumbel: bool = False
     sync: bool = True
-    line: bool = False
+    budget: bool = False
     steps: int = 2
     epochs: int = 1
 
@@ -81,16 +81,22 @@ class Case:
         relaxation: Relaxation = Gumbel() if self.gumbel else Softmax()
         objective = Objective(supernet, ranks=ranks, sync_batch_norm=self.sync)
         optimizer = OPTIMIZERS[self.optimizer]
-        budget = level_line(space) if self.line else None
+        budget = squared(space) if self.budget else None
         parts = objective, arch, relaxation, weights, adam(arch.parameters())
         return space, optimizer(*parts, clip_norm=0.5, budget=budget)
 
 
-def level_line(space: SearchSpace) -> HomogeneousLine:
-    """A budget whose gradient depends on which side of a loss of 1.1, that of a guess, the loss lies."""
+class Squared(Budget):
+    """s = L^2 + C: a gradient that depends on the loss, so that ranks must have its mean."""
+
+    def shaped(self, loss: Tensor, cost: Tensor) -> Tensor:
+        return loss**2 + cost
+
+
+def squared(space: SearchSpace) -> Squared:
+    """Later candidates cost more."""
     costs = [term(range(1, len(choice.candidates) + 1), choice.name) for choice in space.choices]
-    cost = CostModel("macs", "macs", {choice.name: choice for choice in space.choices}, costs)
-    return HomogeneousLine(cost, points=[(0.0, 1.12), (100.0, 1.08)])
+    return Squared(CostModel("macs", "macs", {choice.name: choice for choice in space.choices}, costs))
 
 
 def batch(seed: int, count: int) -> Batch:

@@ -19,8 +19,8 @@ SAME = [
     Case("recomputed", steps=1),
     Case("running statistics", epochs=3),
     Case("running statistics", optimizer="single_level"),
-    Case("running statistics", line=True, epochs=3),
-    Case("running statistics", optimizer="second_order", line=True),
+    Case("running statistics", budget=True, epochs=3),
+    Case("running statistics", optimizer="second_order", budget=True),
     Case("no norm", sync=False, epochs=3),
     Case("no norm", optimizer="second_order", gumbel=True, sync=False),
 ]
@@ -116,12 +116,12 @@ def count(ranks: Ranks, optimizer: str) -> list[int]:
 
 def test_the_gradient_of_the_alphas_is_one_all_reduce() -> None:
     for alphas, _, *sizes in on_ranks(count, "first_order"):
-        assert sizes == [alphas]
+        assert sizes == [alphas + 1]  # and the loss
 
 
 def test_the_second_order_adds_one_for_the_step_and_one_for_its_direction() -> None:
     for alphas, weights, *sizes in on_ranks(count, "second_order"):
-        assert sizes == [weights, weights, alphas]
+        assert sizes == [weights, weights, alphas + 1]
 
 
 # ranks that drift apart

@@ -173,7 +173,7 @@ def test_the_random_state_stays_when_choices_are_listed() -> None:
             {"operators": ("conv_3x3", "pool")},
             "^space.operators holds 'pool'; a convolution may become one of",
         ),
-        ({"quantizer": "dorefa", **WIDTHS}, "^space.quantizer is 'dorefa'; give lsq or nice$"),
+        ({"quantizer": "dorefa", **WIDTHS}, "^space.quantizer is 'dorefa'; give lsq or nice, or a class of your own$"),
         ({"normalization": "group", **WIDTHS}, "^space.normalization is 'group'; give shared or switchable$"),
         ({"init_from": "nowhere.pt", **WIDTHS}, "^space.init_from nowhere.pt is no file"),
     ],
@@ -272,3 +272,19 @@ def test_float_supernets_equal_at_every_dtype_of_the_mixture() -> None:
     with torch.no_grad():
         assert_close(supernet(images, mixture), supernet(images, doubled), rtol=1e-6, atol=1e-6)
         assert_close(supernet(images, doubled), supernet(images, doubled), **EXACT)
+
+
+def test_partitioned_filters_are_the_derived_network_where_all_have_the_same_bits() -> None:
+    space = NetworkSpace(name="parted", **SMALL, **BITS, partition_filters=True)
+    torch.manual_seed(0)
+    supernet = space.supernet(Skeleton(image_size=(8, 8))).double()
+    images = random_images(2, 3, 8, 8)
+    for genotype in draws(space, 2):
+        with torch.no_grad():
+            wanted = supernet(images, space.selection(genotype))
+            assert_close(space.inherited(supernet, genotype)(images), wanted, **EXACT)
+    shared = supernet(images, uniform(space))
+    shared.square().sum().backward()
+    assert shared.isfinite().all()
+    steps = [parameter for name, parameter in supernet.named_parameters() if name.endswith("step")]
+    assert all(step.grad is not None and step.grad.isfinite() for step in steps)
