@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from nas.cli.arguments import normalized
 from nas.cli.mistakes import checked, find_mistakes
-from tests.cli.commands import CONF, TINY, call
+from tests.cli.commands import CONF, call
 from tests.cli.test_configs import PUBLIC
 
 ROOT = Path(__file__).parents[1]
@@ -134,6 +134,8 @@ def test_the_code_of_a_page_runs(page: Path, capsys: pytest.CaptureFixture[str])
         assert namespace["network"](images).shape == (len(images), 2)
 
 
+SMOKE = ("debug=smoke", "trainer.epochs=1")
+"""Without the keys of cells, for which not every space has a use."""
 DRAWN = ("method=score_function", "method.relaxation._target_=my_package.OneHot", "~method.relaxation.draws")
 
 
@@ -147,12 +149,12 @@ DRAWN = ("method=score_function", "method.relaxation._target_=my_package.OneHot"
     ],
 )
 def test_the_parts_of_the_page_on_extending_are_searched(space: str, further: tuple[str, ...], own: Path) -> None:
-    words = ("--config-dir", str(own), f"+space={space}", *further, *TINY, "hydra.run.dir=run")
+    words = ("--config-dir", str(own), f"+space={space}", *further, *SMOKE, "hydra.run.dir=run")
     outcome = call("search", *words, cwd=own)
     assert outcome.status == 0, outcome.err
     assert f'"space": "{space}"' in (own / "run" / "genotype.json").read_text()
     for command in ("retrain", "draw", "cost"):
-        more = {"retrain": [*TINY], "cost": ["input_shape=[1,8,8]"]}.get(command, [])
+        more = {"retrain": [*SMOKE], "cost": ["input_shape=[1,8,8]"]}.get(command, [])
         following = call(command, "--config-dir", str(own), "genotype=run", *more, cwd=own)
         assert following.status == 0, following.err
 
