@@ -42,9 +42,18 @@ def find_mistakes(config_name: str, arguments: Sequence[str]) -> list[str]:
     if not wrong and (sweep or {"-h", "--help", "--hydra-help", "--cfg", "-c", "--info"} & {*arguments}):
         return []
     words = [word for word in normalized(good) if next(overrides([word]), None) or word.startswith("~")]
-    if any(key in ("space", "experiment") for word in {*arguments} - {*good} for _, key, _ in overrides([word])):
-        words.append(f"space={options('space', arguments)[0]}")
+    bad = [(key, value) for word in {*arguments} - {*good} for _, key, value in overrides([word])]
+    if any(key in ("space", "experiment") for key, _ in bad):
+        words.append(f"space={_likely_space(next((value for key, value in bad if key == 'space'), ''), arguments)}")
     return wrong + _schema_mistakes(config_name, words, arguments)
+
+
+def _likely_space(given: str, arguments: Sequence[str]) -> str:
+    """The space whose keys the other words are held against: one of those given, else the most like them."""
+    known = options("space", arguments)
+    chosen = [option.strip() for option in given.split(",")]
+    alike = (name for option in chosen for name in difflib.get_close_matches(option, known, n=1, cutoff=0.0))
+    return next((option for option in chosen if option in known), next(alike, known[0]))
 
 
 def _unreadable(word: str, sweep: bool) -> list[str]:

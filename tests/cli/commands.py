@@ -68,7 +68,7 @@ def succeed(module: str, *words: str, cwd: Path) -> Outcome:
     """As `call`, for a command that has to end well."""
     outcome = call(module, *words, cwd=cwd)
     assert outcome.status == 0, outcome.err
-    assert outcome.err == ""
+    assert outcome.err == "", repr(outcome.err)
     return outcome
 
 

@@ -68,7 +68,7 @@ def test_without_a_compiler_one_line_says_so_and_the_search_runs(
 
 def test_a_random_search_has_nothing_to_compile(tmp_path: Path) -> None:
     line = call("search", *WORDS, "compile=true", "method=random", "hydra.run.dir=run", cwd=tmp_path).error
-    assert line == "compile=true compiles a supernet, which a random search does not have: leave it out"
+    assert line == "compile=true compiles a supernet, which a search without alphas does not have: leave it out"
 
 
 @pytest.mark.slow

@@ -23,7 +23,6 @@ from nas.costs import (
     macs,
     memory,
     params,
-    shapes,
 )
 from tests.costs.test_bops import QuantizedConv
 
@@ -82,13 +81,9 @@ def test_every_genotype_costs_what_its_network_is_counted_at(decided: tuple[int,
 
 def test_latencies_are_asked_for_the_layers_that_run() -> None:
     described, _ = layers()
-    asked = []
-
-    def seconds(shape: LayerShape) -> float:
-        asked.append(shape)
-        return 1.0
-
-    table = latency_table(shapes(described), Conditions("made up", "2.6", 1, 1), seconds)
+    asked: list[LayerShape] = []
+    latency(CHOICES, described, lambda shape: float(len(asked.append(shape) or asked)))
+    table = latency_table(asked, Conditions("made up", "2.6", 1, 1), lambda shape: 1.0)
     ran: set[str] = set()
 
     def note(layer: nn.Module, inputs: tuple[Tensor, ...], _: object) -> None:
