@@ -183,6 +183,7 @@ def test_a_checkpoint_that_does_not_fit_is_one_line(change: Any, said: str, run:
     assert not (run / "network.onnx").exists()
 
 
+@pytest.mark.slow
 def test_a_former_file_stays_until_one_computes_the_same(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = succeed("export", "genotype=run", "format=pt2", "output=new/file", cwd=run.parent)
     assert first.out.startswith("exported new/file, ")

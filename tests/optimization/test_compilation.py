@@ -132,6 +132,7 @@ def test_what_cannot_be_compiled_runs_as_it_is(name: str) -> None:
     assert graphs() == 0
 
 
+@pytest.mark.slow
 def test_a_compiled_module_takes_the_same_steps() -> None:
     """By the real compiler, to the rounding of float32."""
     wanted = Trial(SPACES["module"], ONE_CELL).run()
