@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from torch import nn
 
 from nas.architecture import Candidate, Choice
-from nas.channels import Channels, Layer
+from nas.channels import ChannelGroup, Channels, Layer
 from nas.supernet import FLOAT_BITS as FLOAT
 from nas.supernet import Lent, widths_of
 
@@ -114,19 +114,21 @@ def find_places(network: nn.Module, channels: Channels, sizes: Sizes) -> Places:
     mixed = {path: module for path, module in network.named_modules() if isinstance(module, Lent)}
     layers = _layers(network, channels, mixed, sizes)
     widths = _widths(channels, mixed, sizes)
-    choices = _choices(layers, widths, mixed, sizes)
+    choices = _choices(channels, layers, widths, mixed, sizes)
     if not choices:
         raise ValueError("nothing in this network is a choice: give two or more space.widths, bits or operators")
     return Places(layers, widths, _operators(mixed), choices)
 
 
 def _layers(network: nn.Module, channels: Channels, mixed: Mapping[str, Lent], sizes: Sizes) -> tuple[SizedLayer, ...]:
-    layers = {layer.path: layer for layer in reversed(channels.layers) if layer.path}  # the first call of each
-    ordered = list(reversed(layers.values()))
-    places = [_place(layer.path, mixed) for layer in ordered]
+    layers: dict[str, Layer] = {}
+    for layer in channels.layers:
+        if layer.path:
+            layers.setdefault(layer.path, layer)  # the first call of each
+    places = [_place(path, mixed) for path in layers]
     ends = dict(zip((*places[:1], *places[-1:]), (sizes.first_bits, sizes.last_bits), strict=False))
     found = []
-    for layer, place in zip(ordered, places, strict=True):
+    for layer, place in zip(layers.values(), places, strict=True):
         given = ends.get(place)
         bits = (sizes.weight_bits, sizes.input_bits) if given is None else ((given,), (given,))
         kind = type(network.get_submodule(layer.path))
@@ -147,16 +149,24 @@ def _widths(channels: Channels, mixed: Mapping[str, Lent], sizes: Sizes) -> dict
     for group in channels.groups:
         if group.fixed and not group.fixed.startswith(_BY_NATURE) and not sizes.keep_unsearchable:
             raise ValueError(f"the {group.size} channels of {group.name!r} cannot be searched: {group.fixed}; {_KEEP}")
-    widths = {group.name: _place(group.writers[0], mixed) for group in channels.groups if not group.fixed}
-    assert len(set(widths.values())) == len(widths), "two groups of channels that one operator writes"
+    widths: dict[str, str] = {}
     for group in channels.groups:
-        if group.name in widths:
-            widths_of(sizes.widths, group.size, widths[group.name])
+        if not group.fixed:
+            place, number = _written_at(group, mixed), 1
+            while place in widths.values():  # a layer whose channels go different ways writes several groups
+                number += 1
+                place = f"{_written_at(group, mixed)}.{number}"
+            widths_of(sizes.widths, group.size, place)
+            widths[group.name] = place
     return widths
 
 
 def _choices(
-    layers: Sequence[SizedLayer], widths: Mapping[str, str], mixed: Mapping[str, Lent], sizes: Sizes
+    channels: Channels,
+    layers: Sequence[SizedLayer],
+    widths: Mapping[str, str],
+    mixed: Mapping[str, Lent],
+    sizes: Sizes,
 ) -> tuple[Choice, ...]:
     """In the order in which the network runs its layers; choices of one kind share a table."""
     offered: dict[str, Choice] = {}
@@ -169,8 +179,9 @@ def _choices(
     for layer in layers:
         if layer.place in mixed:
             offer(layer.place, "op", mixed[layer.place].mixed.candidates)
-        if layer.place in widths.values():
-            offer(layer.place, "width", sizes.widths)
+        for group in channels.groups:
+            if group.name in widths and _written_at(group, mixed) == layer.place:
+                offer(widths[group.name], "width", sizes.widths)
         offer(layer.place, "weight_bits", layer.weight_bits)
         offer(layer.place, "input_bits", layer.input_bits)
     return tuple(offered.values())
@@ -184,6 +195,11 @@ def _operators(mixed: Mapping[str, Lent]) -> dict[str, Present]:
             if id(module) in names:
                 found[f"{outer}.{path}"] = lent.choice, names[id(module)]
     return found
+
+
+def _written_at(group: ChannelGroup, mixed: Mapping[str, Lent]) -> str:
+    """The place of the first layer that writes a group of channels."""
+    return _place(group.writers[0], mixed)
 
 
 def _place(path: str, mixed: Mapping[str, Lent]) -> str:

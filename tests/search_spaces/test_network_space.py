@@ -42,6 +42,21 @@ class Concatenating(nn.Module):
         return self.last(torch.flatten(F.adaptive_avg_pool2d(x, 4), 1))
 
 
+class Splitting(nn.Module):
+    """One layer whose channels go two ways."""
+
+    def __init__(self, num_classes: int, in_channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(in_channels, 12, 3, padding=1)
+        self.upper = nn.Conv2d(4, 8, 3, padding=1)
+        self.lower = nn.Conv2d(8, 8, 1)
+        self.last = nn.Linear(8, num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        upper, lower = torch.tensor_split(torch.relu(self.first(x)), [4], dim=1)
+        return self.last(torch.relu(self.upper(upper) + self.lower(lower)).mean(dim=(2, 3)))
+
+
 SPACES: dict[str, Callable[[], NetworkSpace]] = {
     "widths": lambda: NetworkSpace(name="widths", **SMALL, **WIDTHS),
     "switchable": lambda: NetworkSpace(name="switchable", **SMALL, **WIDTHS, normalization="switchable"),
@@ -288,3 +303,8 @@ def test_partitioned_filters_are_the_derived_network_where_all_have_the_same_bit
     assert shared.isfinite().all()
     steps = [parameter for name, parameter in supernet.named_parameters() if name.endswith("step")]
     assert all(step.grad is not None and step.grad.isfinite() for step in steps)
+
+
+def test_a_layer_whose_channels_go_two_ways_has_two_widths_or_says_why_not() -> None:
+    with pytest.raises(ValueError, match=r"^the \d+ channels of 'first.*' cannot be searched: "):
+        NetworkSpace(name="fixed sizes", network=Splitting, widths=(0.5, 1.0))
