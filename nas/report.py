@@ -8,6 +8,7 @@ from pathlib import Path
 
 from nas.tracking import (
     COSTS,
+    COUNTED,
     CandidateRow,
     Row,
     Runs,
@@ -24,8 +25,6 @@ from nas.tracking import (
 )
 
 PICTURE = "accuracy_cost.png"
-NAMED = {"memory": "memory_bytes"}
-"""Costs that a person gives another name than a summary does."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         runs = _finished(arguments.folders)
         table, candidates = tabulate(runs), tabulate_candidates(runs)
-        picture = _accuracy_cost(table.rows, candidates, NAMED.get(arguments.cost, arguments.cost))
+        picture = _accuracy_cost(table.rows, candidates, COUNTED.get(arguments.cost, arguments.cost))
         out = arguments.out or _default_out(arguments.folders[0])
         out.mkdir(parents=True, exist_ok=True)
         sys.stdout.write(to_markdown(table))
@@ -74,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--cost",
-        choices=[*(name for name in COSTS if name not in NAMED.values()), *NAMED],
+        choices=[*(name for name in COSTS if name not in COUNTED.values()), *COUNTED],
         default="macs",
         help="what the picture draws accuracy against (default: macs)",
     )

@@ -13,12 +13,9 @@ from nas.costs import CostModel
 from nas.optimization import Budget, HomogeneousLine
 from nas.parallel import Ranks
 from nas.space import SearchSpace, Skeleton
-from nas.tracking import read_candidates, read_summary
+from nas.tracking import COUNTED, read_candidates, read_summary
 
 Line = str | Sequence[tuple[float, float]]
-
-COUNTED = {"memory": "memory_bytes"}
-"""What a run calls the cost of a budget, where that is another name."""
 
 
 def budget_of(

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from nas.architecture import Genotype
+from nas.cli.states import load_weights, skeleton_in
 from nas.space import DiscreteNetwork, SearchSpace, Skeleton
 from nas.tracking import load_checkpoint
 
@@ -16,12 +17,13 @@ def inherited_network(run: str, space: SearchSpace, genotype: Genotype, skeleton
         ValueError: something else than the directory of a search with a supernet, data of another kind, or a space
             whose networks have other parameters than its supernet.
     """
-    state = load_checkpoint(Path(run) / "checkpoint.pt") if Path(run).is_dir() else {}
+    place = Path(run) / "checkpoint.pt"
+    state = load_checkpoint(place) if Path(run).is_dir() else {}
     if not {"alphas", "weights", "skeleton"} <= state.keys():
         raise ValueError(
             f"init=inherit takes the weights of a search's supernet, which {run} has not: give init=scratch"
         )
-    searched = Skeleton(**{**state["skeleton"], "image_size": tuple(state["skeleton"]["image_size"])})
+    searched = skeleton_in(state, place)
     for key in ("num_classes", "in_channels"):
         if getattr(searched, key) != getattr(skeleton, key):
             raise ValueError(
@@ -29,14 +31,12 @@ def inherited_network(run: str, space: SearchSpace, genotype: Genotype, skeleton
                 f"{getattr(skeleton, key)}; give the data of the search, or init=scratch"
             )
     supernet = space.supernet(searched)
-    try:
-        supernet.load_state_dict(state["weights"])
-    except RuntimeError as error:
-        first = str(error).splitlines()[1].strip()[:200]
-        raise ValueError(
-            f"init=inherit: the weights in {run} do not fit the supernet of space {space.name!r}: {first}; give the "
-            "space as it was in the search, or init=scratch"
-        ) from None
+    load_weights(
+        supernet,
+        state["weights"],
+        f"init=inherit: the weights in {run} do not fit the supernet of space {space.name!r}",
+        "; give the space as it was in the search, or init=scratch",
+    )
     network = space.network(genotype, searched)
     inherited = space.inherited(supernet, genotype).state_dict()
     if differing := sorted(network.state_dict().keys() ^ inherited.keys()):

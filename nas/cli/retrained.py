@@ -1,13 +1,12 @@
 """The trained network that a retraining left."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 from nas.architecture import Genotype
 from nas.cli.parts import space_of
+from nas.cli.states import load_weights, skeleton_in
 from nas.space import DiscreteNetwork, Skeleton
 from nas.tracking import load_checkpoint
 from search_spaces.genotypes import read_genotype
@@ -37,31 +36,16 @@ def read_retrained(run: str, space: dict[str, Any] | None) -> Retrained:
     state = load_checkpoint(place)
     if not {"genotype", "skeleton", "weights"} <= state.keys():
         raise ValueError(f"{run} holds a search; {_retrain(run)}")
-    genotype, skeleton = Genotype.from_dict(state["genotype"]), _skeleton(place, state["skeleton"])
+    genotype, skeleton = Genotype.from_dict(state["genotype"]), skeleton_in(state, place)
     of_genotype = space_of(genotype, space)
     trained = of_genotype.network(genotype, skeleton)
-    _load(place, trained, state["weights"])
+    misfit = f"the weights in {place} do not fit the network of its genotype"
+    load_weights(trained, state["weights"], misfit)
     network = of_genotype.network(genotype, replace(skeleton, auxiliary=False))
     weights = trained.state_dict()
-    _load(place, network, {name: weights[name] for name in network.state_dict()})
+    load_weights(network, {name: weights[name] for name in network.state_dict()}, misfit)
     return Retrained(genotype, skeleton, network, state["epoch"])
 
 
 def _retrain(genotype: str) -> str:
     return f"retrain it first: python -m nas.retrain genotype={genotype}"
-
-
-def _skeleton(place: Path, data: dict[str, Any]) -> Skeleton:
-    known = {field.name for field in fields(Skeleton)}
-    if data.keys() != known:
-        wrong = ", ".join(sorted(data.keys() ^ known))
-        raise ValueError(f"{place} is of another version of this program: its skeleton differs in {wrong}; retrain it")
-    return Skeleton(**data)
-
-
-def _load(place: Path, network: nn.Module, weights: dict[str, Any]) -> None:
-    try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
-        first = str(error).splitlines()[1].strip()[:200]
-        raise ValueError(f"the weights in {place} do not fit the network of its genotype: {first}") from None

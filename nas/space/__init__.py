@@ -1,4 +1,5 @@
 from nas.space.derivation import best_candidate, largest
+from nas.space.independent import IndependentChoices
 from nas.space.module_space import ModuleSpace
 from nas.space.network import DiscreteNetwork, DropPath, set_drop_path
 from nas.space.search_space import SearchSpace
@@ -7,6 +8,7 @@ from nas.space.skeleton import Skeleton
 __all__ = [
     "DiscreteNetwork",
     "DropPath",
+    "IndependentChoices",
     "ModuleSpace",
     "SearchSpace",
     "Skeleton",

@@ -7,16 +7,15 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from nas.architecture import BarChart, Choice, ChoiceTables, Edge, Genotype, Graph, Mixture, selection
+from nas.architecture import BarChart, Choice, Edge, Genotype, Graph, Mixture
 from nas.costs import CostModel, Seconds
-from nas.space.derivation import best_candidate
+from nas.space.independent import IndependentChoices
 from nas.space.network import DiscreteNetwork
-from nas.space.search_space import SearchSpace
 from nas.space.skeleton import Skeleton
 from nas.supernet import MixedModule
 
 
-class ModuleSpace(SearchSpace):
+class ModuleSpace(IndependentChoices):
     """The space of all ways to choose one candidate in each mixed module of a user's own network.
 
     `build(skeleton)` returns a module called as `module(x, mixture)`. A choice is named after the place of its mixed
@@ -28,40 +27,19 @@ class ModuleSpace(SearchSpace):
     """
 
     def __init__(self, name: str, build: Callable[[Skeleton], nn.Module]) -> None:
-        self.name = name
         self.build = build
         with torch.random.fork_rng(devices=[]):
             places = _mixed_modules(build(Skeleton()))
         if not places:
             raise ValueError(f"the module of space {name!r} holds no mixed module: put in at least one, say a MixedOp")
-        self._choices = tuple(Choice(place, module.candidates) for place, (_, module) in places.items())
-        self._layout = ChoiceTables(self._choices)
-
-    @property
-    def choices(self) -> Sequence[Choice]:
-        return self._choices
+        choices = (Choice(place, module.candidates) for place, (_, module) in places.items())
+        super().__init__(name, choices, settings={})
 
     def supernet(self, skeleton: Skeleton) -> nn.Module:
         return self.build(skeleton)
 
     def compiled_parts(self, supernet: nn.Module) -> Sequence[nn.Module]:
         return (supernet,)
-
-    def derive(self, mixture: Mixture) -> Genotype:
-        return self._genotype({choice.name: best_candidate(choice, mixture[choice.name])[0] for choice in self.choices})
-
-    def selection(self, genotype: Genotype) -> Mixture:
-        missing = [choice.name for choice in self.choices if choice.name not in genotype.decisions]
-        if missing or len(genotype.decisions) != len(self.choices):
-            raise ValueError(
-                f"the genotype decides {', '.join(genotype.decisions)}, but space {self.name!r} has the choices "
-                f"{', '.join(choice.name for choice in self.choices)}; use the space that it was derived from"
-            )
-        return selection(self._layout, {name: (candidate,) for name, candidate in genotype.decisions.items()})
-
-    def sample(self, generator: torch.Generator) -> Genotype:
-        draws = {c.name: int(torch.randint(len(c.candidates), (), generator=generator)) for c in self.choices}
-        return self._genotype({choice.name: choice.candidates[draws[choice.name]] for choice in self.choices})
 
     def network(self, genotype: Genotype, skeleton: Skeleton) -> DiscreteNetwork:
         return self.inherited(self.build(skeleton), genotype)
@@ -84,7 +62,7 @@ class ModuleSpace(SearchSpace):
     def homogeneous(self) -> Mapping[str, Genotype]:
         """One genotype for each candidate that all choices have."""
         shared = [one for one in self.choices[0].candidates if all(one in choice.candidates for choice in self.choices)]
-        return {str(one): self._genotype({choice.name: one for choice in self.choices}) for one in shared}
+        return {str(one): self.genotype({choice.name: one for choice in self.choices}) for one in shared}
 
     def graphs(self, genotype: Genotype) -> tuple[Graph, ...]:
         names = tuple(genotype.decisions)
@@ -97,9 +75,6 @@ class ModuleSpace(SearchSpace):
 
     def statistics(self, genotype: Genotype) -> Mapping[str, float]:
         return {}
-
-    def _genotype(self, decisions: Mapping[str, object]) -> Genotype:
-        return Genotype(self.name, {}, decisions)
 
 
 class _Selected(nn.Module):

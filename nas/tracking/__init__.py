@@ -3,7 +3,7 @@ from nas.tracking.candidates import Candidate, append_candidate, read_candidates
 from nas.tracking.checkpoint import load_checkpoint, save_checkpoint
 from nas.tracking.entropy import entropy
 from nas.tracking.files import append_line, read_lines, write_atomically
-from nas.tracking.formats import COSTS, to_csv, to_markdown, write_table
+from nas.tracking.formats import COSTS, COUNTED, to_csv, to_markdown, write_table
 from nas.tracking.machine import device_words, versions
 from nas.tracking.runs import LeftOut, Runs, collect, is_run
 from nas.tracking.summary import Summary, read_summary, write_summary
@@ -12,6 +12,7 @@ from nas.tracking.tensorboard import TensorBoard
 
 __all__ = [
     "COSTS",
+    "COUNTED",
     "Candidate",
     "CandidateRow",
     "LeftOut",

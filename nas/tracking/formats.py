@@ -26,6 +26,8 @@ CSV_COLUMNS = (
     "folder",
     "reason",
 )
+COUNTED = {"memory": "memory_bytes"}
+"""What a run calls a cost that a person gives another name."""
 COSTS = {"params": "params", "macs": "MACs", "bops": "BOPs", "memory_bytes": "bytes"}
 """What a summary calls the costs of a network, and their titles."""
 NUMBERS = ("seeds", "test accuracy (%)", "valid accuracy (%)", "params", "MACs", "BOPs", "seconds")

@@ -1,6 +1,6 @@
 """Networks after every choice was made."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from nas.channels import Channels, narrow
 from nas.space import DiscreteNetwork
 from nas.supernet import Lent
-from search_spaces.networks.places import Places, SizedLayer, choice_name
-from search_spaces.networks.quantization import Decisions, with_quantizers
+from search_spaces.networks.places import Places, choice_name
+from search_spaces.networks.quantization import Decisions, OfInputAndWeight, with_quantizers
 from search_spaces.networks.replace import replace
 
 
@@ -33,15 +33,14 @@ def decide(
     channels: Channels,
     places: Places,
     decisions: Decisions,
-    quantizers: Callable[[SizedLayer, Decisions], tuple[nn.Module | None, nn.Module | None]],
+    quantizers: Mapping[str, OfInputAndWeight],
 ) -> SizedNetwork:
     """Makes, in place, all choices in a network of plain layers whose operators are still mixed.
 
-    `quantizers` gives those of a layer's input and of its weight, None for what stays float.
+    `quantizers` are those of the layers at some paths; all others stay float.
     """
-    for layer in places.layers:
-        path = layer.layer.path
-        replace(network, path, with_quantizers(network.get_submodule(path), *quantizers(layer, decisions)))
+    for path, of_layer in quantizers.items():
+        replace(network, path, with_quantizers(network.get_submodule(path), *of_layer))
     narrow(network, channels, _kept(channels, places, decisions))
     for path, module in [*network.named_modules()]:
         if isinstance(module, Lent):

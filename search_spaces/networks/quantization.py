@@ -21,6 +21,8 @@ from nas.supernet import (
 from search_spaces.networks.places import SizedLayer, choice_name
 
 Decisions = Mapping[str, Candidate]
+OfInputAndWeight = tuple[nn.Module | None, nn.Module | None]
+"""The quantizers of a layer's two operands; None for what is float."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,8 @@ class Quantization:
             self._mixed(self.weight, layer.weight_bits, choice_name(layer.place, "weight_bits"), axis=0),
         )
 
-    def fresh(self, layer: SizedLayer, decisions: Decisions) -> tuple[nn.Module | None, nn.Module | None]:
-        """Those of the input and of the weight in a network with these decisions; None for what is float."""
+    def fresh(self, layer: SizedLayer, decisions: Decisions) -> OfInputAndWeight:
+        """Those in a network with these decisions."""
         bits = bits_of(layer, decisions)
         made = [None if b == FLOAT_BITS else make(b) for b, make in zip(bits, (self.input, self.weight), strict=True)]
         return made[0], made[1]

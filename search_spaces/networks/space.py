@@ -8,10 +8,10 @@ from typing import Any, ClassVar, cast
 import torch
 from torch import nn
 
-from nas.architecture import Bar, BarChart, Candidate, Choice, ChoiceTables, Edge, Genotype, Graph, Mixture, selection
+from nas.architecture import Bar, BarChart, Candidate, Edge, Genotype, Graph
 from nas.channels import Channels, trace
 from nas.costs import CostModel, Seconds
-from nas.space import DiscreteNetwork, SearchSpace, Skeleton, best_candidate
+from nas.space import DiscreteNetwork, IndependentChoices, Skeleton
 from search_spaces.networks.alternatives import with_alternatives
 from search_spaces.networks.backbones import Backbone, backbone_of
 from search_spaces.networks.costs import NetworkCosts
@@ -27,7 +27,7 @@ TITLES = {"width": "share of the channels", "weight_bits": "bits of the weight",
 """What the bars of each kind of choice show."""
 
 
-class NetworkSpace(SearchSpace):
+class NetworkSpace(IndependentChoices):
     """Widths of channel groups, bits of layers, and operators, chosen in any network.
 
     The network is a `backbone` of this package, by name and with `backbone_arguments`, or what `network` makes, a class
@@ -74,7 +74,6 @@ class NetworkSpace(SearchSpace):
         init_from: str | None = None,
         input_shape: Sequence[int] = (3, 32, 32),
     ) -> None:
-        self.name = name
         self.sizes = Sizes(
             widths=tuple(widths),
             weight_bits=tuple(weight_bits),
@@ -90,7 +89,7 @@ class NetworkSpace(SearchSpace):
         self.quantization = quantization(quantizer, partitioned=partition_filters)
         self.init_from = init_from
         self._make = backbone_of(backbone, network, backbone_arguments or {})
-        self._settings = {
+        settings = {
             "backbone": backbone,
             "backbone_arguments": dict(backbone_arguments or {}),
             "widths": list(widths),
@@ -109,12 +108,7 @@ class NetworkSpace(SearchSpace):
             raise ValueError(f"space.input_shape is {list(input_shape)}; give [channels, height, width]")
         channels, height, width = input_shape
         listed = Skeleton(in_channels=channels, image_size=(height, width))
-        self._choices = self._places(listed)[1].choices
-        self._layout = ChoiceTables(self._choices)
-
-    @property
-    def choices(self) -> Sequence[Choice]:
-        return self._choices
+        super().__init__(name, self._places(listed)[1].choices, settings)
 
     def supernet(self, skeleton: Skeleton) -> nn.Module:
         network = self._network(skeleton)
@@ -127,28 +121,17 @@ class NetworkSpace(SearchSpace):
     def compiled_parts(self, supernet: nn.Module) -> Sequence[nn.Module]:
         return (supernet,)
 
-    def genotype(self, decisions: Mapping[str, Candidate]) -> Genotype:
-        return Genotype(self.name, self._settings, decisions)
-
-    def derive(self, mixture: Mixture) -> Genotype:
-        return self.genotype({choice.name: best_candidate(choice, mixture[choice.name])[0] for choice in self.choices})
-
-    def selection(self, genotype: Genotype) -> Mixture:
-        return selection(self._layout, {name: (chosen,) for name, chosen in self._decisions(genotype).items()})
-
-    def sample(self, generator: torch.Generator) -> Genotype:
-        draws = {c.name: int(torch.randint(len(c.candidates), (), generator=generator)) for c in self.choices}
-        return self.genotype({choice.name: choice.candidates[draws[choice.name]] for choice in self.choices})
-
     def homogeneous(self) -> Mapping[str, Genotype]:
         return {name: self.genotype(decisions) for name, decisions in homogeneous(self.choices).items()}
 
     def network(self, genotype: Genotype, skeleton: Skeleton) -> DiscreteNetwork:
-        decisions = self._decisions(genotype)
-        return decide(self._network(skeleton), *self._places(skeleton), decisions, self.quantization.fresh)
+        decisions = self.decisions(genotype)
+        channels, places = self._places(skeleton)
+        quantizers = {layer.layer.path: self.quantization.fresh(layer, decisions) for layer in places.layers}
+        return decide(self._network(skeleton), channels, places, decisions, quantizers)
 
     def inherited(self, supernet: nn.Module, genotype: Genotype) -> DiscreteNetwork:
-        decisions = self._decisions(genotype)
+        decisions = self.decisions(genotype)
         cut = cast(SizedSupernet, copy.deepcopy(supernet))
         quantizers = cut.make_plain(decisions)
         return decide(cut.network, cut.channels, cut.places, decisions, quantizers)
@@ -160,7 +143,7 @@ class NetworkSpace(SearchSpace):
 
     def graphs(self, genotype: Genotype) -> tuple[Graph, ...]:
         chosen: dict[str, dict[str, Candidate]] = {}
-        for name, decision in self._decisions(genotype).items():
+        for name, decision in self.decisions(genotype).items():
             place, _, kind = name.rpartition("/")
             chosen.setdefault(place, {})[kind] = decision
         nodes = {f"{place}\n{_words(kinds)}".strip(): str(kinds.get("op", "")) for place, kinds in chosen.items()}
@@ -169,7 +152,7 @@ class NetworkSpace(SearchSpace):
         return (Graph(self.name, ("image",), tuple(nodes), "logits", tuple(edges)),)
 
     def charts(self, genotype: Genotype) -> tuple[BarChart, ...]:
-        decisions = self._decisions(genotype)
+        decisions = self.decisions(genotype)
         charts = []
         for kind, title in TITLES.items():
             choices = [choice for choice in self.choices if choice.kind == kind]
@@ -181,7 +164,7 @@ class NetworkSpace(SearchSpace):
         return tuple(charts)
 
     def statistics(self, genotype: Genotype) -> Mapping[str, float]:
-        decisions = self._decisions(genotype)
+        decisions = self.decisions(genotype)
         means: dict[str, list[float]] = {}
         for name, chosen in decisions.items():
             if not isinstance(chosen, str):
@@ -209,17 +192,6 @@ class NetworkSpace(SearchSpace):
                 channels = trace(network, skeleton.image_shape)
                 self._traced[skeleton] = channels, find_places(network, channels, self.sizes)
         return self._traced[skeleton]
-
-    def _decisions(self, genotype: Genotype) -> Mapping[str, Candidate]:
-        """The decisions of a genotype of this space; a ValueError for another one."""
-        if genotype.decisions.keys() != set(self._layout.choices):
-            raise ValueError(
-                f"the genotype decides {', '.join(genotype.decisions)}, but space {self.name!r} has the choices "
-                f"{', '.join(self._layout.choices)}; use the space that it was derived from"
-            )
-        for name, chosen in genotype.decisions.items():
-            self._layout.choices[name].index(chosen)
-        return genotype.decisions
 
 
 def _words(chosen: Mapping[str, Candidate]) -> str:

@@ -1,6 +1,6 @@
 """The supernet of a network's sizes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import nn
@@ -16,7 +16,14 @@ from nas.supernet import (
     widths_of,
 )
 from search_spaces.networks.places import Places, SizedLayer, choice_name
-from search_spaces.networks.quantization import Decisions, Quantization, bits_of, selected, with_quantizers
+from search_spaces.networks.quantization import (
+    Decisions,
+    OfInputAndWeight,
+    Quantization,
+    bits_of,
+    selected,
+    with_quantizers,
+)
 from search_spaces.networks.replace import replace
 
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
@@ -55,11 +62,9 @@ class SizedSupernet(LendingNetwork):
         self.channels = channels
         self.places = places
 
-    def make_plain(
-        self, decisions: Decisions
-    ) -> Callable[[SizedLayer, Decisions], tuple[nn.Module | None, nn.Module | None]]:
-        """Turns layers and norms into plain ones again; returns what gives the chosen quantizers of each layer."""
-        found: dict[str, tuple[nn.Module | None, nn.Module | None]] = {}
+    def make_plain(self, decisions: Decisions) -> dict[str, OfInputAndWeight]:
+        """Turns layers and norms into plain ones again; returns the chosen quantizers by the paths of layers."""
+        found: dict[str, OfInputAndWeight] = {}
         for layer in self.places.layers:
             module = self.network.get_submodule(layer.layer.path)
             if isinstance(module, QuantizedLayer):
@@ -72,7 +77,7 @@ class SizedSupernet(LendingNetwork):
         for path, module in [*self.network.named_modules()]:
             if isinstance(module, BatchStatistics):
                 replace(self.network, path, module.plain())
-        return lambda layer, _: found.get(layer.layer.path, (None, None))
+        return found
 
 
 def _masks(layer: SizedLayer, channels: Channels, places: Places, widths: Sequence[float]) -> list[nn.Module]:

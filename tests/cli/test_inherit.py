@@ -34,7 +34,10 @@ def test_so_do_the_norms_of_each_width(tmp_path: Path) -> None:
     """The genotype says that the supernet had them, whatever the default is."""
     words = ("+space=channel_width", "space.normalization=switchable", *SMALL, "hydra.run.dir=run")
     succeed("search", *words, cwd=tmp_path)
-    assert any("norms.1" in name for name in torch.load(tmp_path / "run" / "checkpoint.pt")["state"]["weights"])
+    assert any(
+        "norms.1" in name
+        for name in torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["state"]["weights"]
+    )
     assert "network.norm.weight" in inherited(tmp_path / "run", tmp_path)
 
 

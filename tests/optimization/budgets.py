@@ -50,7 +50,7 @@ class CostedSpace(ModuleSpace):
         first = {choice.name: choice.candidates[0] for choice in self.choices}
 
         def counted(decisions: Mapping[str, Candidate]) -> float:
-            network = self.network(self._genotype(decisions), skeleton)
+            network = self.network(self.genotype(decisions), skeleton)
             return float(getattr(count(network, skeleton.image_shape), kind))
 
         base = counted(first)

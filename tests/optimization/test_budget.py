@@ -311,7 +311,7 @@ def test_a_hard_budget_derives_the_likeliest_genotype_within_it(seed: int) -> No
 def test_a_weight_of_nothing_is_chosen_where_the_limit_asks_for_it() -> None:
     space, skeleton = costed_space(), Skeleton(in_channels=1, image_size=(6, 6), num_classes=3)
     cost = space.cost("macs", skeleton)
-    largest = space._genotype(cost.largest()[1])
+    largest = space.genotype(cost.largest()[1])
     budget = Target(cost, cost.smallest()[0], hard=True)
     assert budget.derive(space, space.selection(largest)).decisions == cost.smallest()[1]
 
@@ -329,6 +329,6 @@ def test_what_is_spent_is_the_cost_of_the_genotype() -> None:
         "multiplier": 0,
     }
     assert budget.standing(space, genotype) == {"macs": standing["macs"]}
-    allowed = [budget.allows(space, space._genotype(one)) for one in (cost.smallest()[1], cost.largest()[1])]
+    allowed = [budget.allows(space, space.genotype(one)) for one in (cost.smallest()[1], cost.largest()[1])]
     assert allowed == [True, False]
-    assert Penalty(cost).allows(space, space._genotype(cost.largest()[1]))
+    assert Penalty(cost).allows(space, space.genotype(cost.largest()[1]))

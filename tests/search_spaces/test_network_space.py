@@ -305,6 +305,6 @@ def test_partitioned_filters_are_the_derived_network_where_all_have_the_same_bit
     assert all(step.grad is not None and step.grad.isfinite() for step in steps)
 
 
-def test_a_layer_whose_channels_go_two_ways_has_two_widths_or_says_why_not() -> None:
+def test_sizes_that_are_written_down_in_the_code_are_named() -> None:
     with pytest.raises(ValueError, match=r"^the \d+ channels of 'first.*' cannot be searched: "):
         NetworkSpace(name="fixed sizes", network=Splitting, widths=(0.5, 1.0))
