@@ -25,6 +25,7 @@ ARMS = (Arm("bit_width", "bops", ("3 bits", "4 bits")), Arm("channel_width", "ma
 
 METHODS = {
     "first_order": ("method=first_order",),
+    "held_expected": ("method=first_order", "budget.loss.held=expected"),
     "annealed": ("method=first_order", "method.relaxation._target_=nas.relaxation.AnnealedSoftmax"),
     "random": ("method=random",),
 }

@@ -1,7 +1,7 @@
 from nas.architecture.choice import Candidate, Choice, ChoiceTables
 from nas.architecture.genotype import Genotype
 from nas.architecture.graph import Bar, BarChart, Edge, Graph
-from nas.architecture.mixture import Mixture, selection
+from nas.architecture.mixture import Mixture, likeliest, selection
 from nas.architecture.parameters import ArchParameters
 from nas.architecture.record import CandidateRecord, EpochRecord
 
@@ -18,5 +18,6 @@ __all__ = [
     "Genotype",
     "Graph",
     "Mixture",
+    "likeliest",
     "selection",
 ]

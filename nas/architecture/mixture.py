@@ -59,3 +59,12 @@ def selection(layout: ChoiceTables, chosen: Mapping[str, tuple[Candidate, ...]])
         for candidate in candidates:
             tables[table][row, layout.choices[name].index(candidate)] = 1.0
     return Mixture(layout, tables)
+
+
+def likeliest(mixture: Mixture) -> Mixture:
+    """The one-hot mixture of the largest weight of every choice, without a gradient; the first one on ties."""
+    tables = {
+        name: torch.zeros_like(weights).scatter(-1, weights.argmax(dim=-1, keepdim=True), 1.0)
+        for name, weights in mixture.tables.items()
+    }
+    return Mixture(mixture.layout, tables)

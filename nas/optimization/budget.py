@@ -12,13 +12,13 @@ from nas.space import SearchSpace
 
 
 class Budget(ABC):
-    """A cost that counts beside the loss: alphas move along the gradient of s(L, C(m)).
+    """A cost that counts beside the loss: alphas move along the gradient of s(L, C).
 
-    L is the loss of an architecture step, C(m) the expected cost of its mixture, s the `shaped` loss: the only thing in
-    which budgets differ. The gradient follows from dL/dm, however that was found, by the chain rule:
-    ds/dm = (ds/dL) dL/dm + (ds/dC) dC/dm. No genotype is meant to cost more than `limit`, where there is one. With
-    `hard` none that is derived does: the genotype is the likeliest one within the limit, by the logarithms of its
-    mixture weights.
+    L is the loss of an architecture step, C the expected cost of its mixture m, to which a budget may add a `gap`; s is
+    the `shaped` loss. In these two alone budgets differ. The gradient follows from dL/dm, however that was found, by
+    the chain rule: ds/dm = (ds/dL) dL/dm + (ds/dC) dC/dm. No genotype is meant to cost more than `limit`, where there
+    is one. With `hard` none that is derived does: the genotype is the likeliest one within the limit, by the logarithms
+    of its mixture weights.
 
     Raises:
         ValueError: a limit below the smallest cost in the space, or none where one is needed.
@@ -40,8 +40,12 @@ class Budget(ABC):
     def shaped(self, loss: Tensor, cost: Tensor) -> Tensor:
         """s(L, C), of two 0-dim float64 tensors; differentiable in both."""
 
+    def gap(self, mixture: Mixture) -> Tensor:
+        """What C is above the expected cost of a mixture: a 0-dim number without a gradient, here 0."""
+        return torch.zeros((), dtype=torch.float64)
+
     def learn(self, cost: Tensor) -> None:
-        """Hears the expected cost, detached, after each architecture step."""
+        """Hears C, detached, after each architecture step."""
         return None
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -51,7 +55,7 @@ class Budget(ABC):
     def gradient(self, mixture: Mixture, loss: Tensor, gradient: Sequence[Tensor]) -> list[Tensor]:
         """ds/dm for each table of `mixture`, whose tables are leaves, from L and dL/dm; then the budget learns."""
         loss = loss.detach().double().requires_grad_()
-        cost = self.cost.expected(mixture)
+        cost = self.cost.expected(mixture) + self.gap(mixture)
         slope, *direct = torch.autograd.grad(
             self.shaped(loss, cost), [loss, *mixture.tables.values()], materialize_grads=True
         )

@@ -46,6 +46,7 @@ class ScoreFunction(BilevelOptimizer):
         losses = torch.stack(list(self.objective.ranks.mean(parts)))
         if self.budget is not None:
             costs = torch.stack([self.budget.cost.expected(mixture) for mixture in mixtures])
+            costs = costs + self.budget.gap(self.mean_mixture())
             losses = torch.stack([self.budget.shaped(*pair) for pair in zip(losses, costs, strict=True)])
             self.budget.learn(costs.mean())
         others = (losses.sum() - losses) / max(self.samples - 1, 1)

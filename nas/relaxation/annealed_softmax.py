@@ -8,8 +8,9 @@ from nas.relaxation.relaxation import Relaxation
 class AnnealedSoftmax(Relaxation):
     """w_o = exp(alpha_o / t) / sum_p exp(alpha_p / t) in each row, t = first (last / first)^progress.
 
-    At a small temperature t a mixture is nearly one-hot, so that the genotype costs what the mixture was expected to: a
-    budget that holds the one holds the other. With t = 1 throughout it is `Softmax`. The temperatures are no paper's.
+    At a small temperature t a mixture is nearly one-hot: the supernet computes what the derived network will, and the
+    genotype costs what the mixture was expected to. With t = 1 throughout it is `Softmax`. The temperatures are no
+    paper's.
 
     Raises:
         ValueError: a temperature that is not above zero.

@@ -48,7 +48,7 @@ def macs_of(genotype: dict[str, Any]) -> int:
 
 @pytest.mark.parametrize("word", ["0.3x", f"{0.3 * LARGEST}"])
 def test_a_hard_budget_holds_in_every_epoch(word: str, own: Path) -> None:
-    outcome = succeed(own, f"budget.macs={word}", "budget.hard=true")
+    outcome = succeed(own, f"budget.macs={word}", "budget.hard=true", "budget.loss.held=expected")
     epochs = read_epochs(own / "run")
     for epoch in epochs:
         assert epoch["budget"]["macs"] == macs_of(epoch["genotype"]) <= 0.3 * LARGEST
@@ -80,6 +80,7 @@ def test_the_key_of_a_budget_moves_the_alphas(own: Path) -> None:
     variants = [
         (),
         ("budget.macs=0.3x",),
+        ("budget.macs=0.3x", "budget.loss.held=expected"),
         ("budget.macs=0.3x", "budget.loss.rate=5"),
         ("budget.macs=0.3x", "budget.loss.damping=0.1"),
         ("budget.params=0.3x",),

@@ -86,6 +86,11 @@ def test_a_target_refuses_what_is_not_positive(name: str) -> None:
         Target(COST, 40.0, **{name: -0.5})
 
 
+def test_a_target_holds_one_of_two_costs() -> None:
+    with pytest.raises(ValueError, match=r"^budget\.loss\.held is 'mean'; give likeliest or expected$"):
+        Target(COST, 40.0, held="mean")
+
+
 def test_a_target_needs_an_amount() -> None:
     with pytest.raises(ValueError, match=r"^budget=target needs an amount, such as budget\.macs=0\.25x, not 'any'$"):
         Target(COST, None)
@@ -204,7 +209,8 @@ SMALL = CostModel(
 )
 BUDGETS: dict[str, Callable[[], Budget]] = {
     "penalty": lambda: Penalty(SMALL, weight=1.5),
-    "target": lambda: Target(SMALL, 6.0, rate=0.5),
+    "target": lambda: Target(SMALL, 6.0, rate=0.5, held="expected"),
+    "target, likeliest": lambda: Target(SMALL, 6.0, rate=0.5),
     "line, above it": lambda: HomogeneousLine(SMALL, points=[(4, 0.9), (18, 0.4)]),
     "line, below it": lambda: HomogeneousLine(SMALL, points=[(4, 9.0), (18, 4.0)]),
 }
@@ -233,6 +239,10 @@ def unrolled_loss(supernet: nn.Module, mixture: Mixture, rate: float) -> Tensor:
     return loss({name: w - rate * s for (name, w), s in zip(weights.items(), slopes, strict=True)}, VALID)
 
 
+def exact_cost_of_the_largest_weights(mixture: Mixture) -> float:
+    return SMALL.exact({name: SMALL.choices[name].candidates[int(mixture[name].argmax())] for name in mixture})
+
+
 @pytest.mark.parametrize("name", BUDGETS)
 @pytest.mark.parametrize(("kind", "rate"), [(FirstOrder, 0.0), (SingleLevel, 0.0), (SecondOrder, 0.05)])
 def test_the_gradient_is_that_of_the_shaped_loss(kind: Any, rate: float, name: str) -> None:
@@ -246,7 +256,10 @@ def test_the_gradient_is_that_of_the_shaped_loss(kind: Any, rate: float, name: s
     else:
         batch = VALID if kind is FirstOrder else TRAIN
         loss = nn.functional.cross_entropy(supernet(batch[0], mixture), batch[1])
-    shaped = BUDGETS[name]().shaped(loss, SMALL.expected(mixture))
+    cost = SMALL.expected(mixture)
+    if name == "target, likeliest":
+        cost = cost + exact_cost_of_the_largest_weights(mixture) - cost.detach()
+    shaped = BUDGETS[name]().shaped(loss, cost)
     wanted = torch.autograd.grad(shaped, list(arch.parameters()))
     found = [alphas.grad for alphas in bilevel.arch.parameters()]
     exact = {"rtol": 1e-10, "atol": 1e-12} if kind is not SecondOrder else {"rtol": 1e-3, "atol": 1e-6}
@@ -255,9 +268,12 @@ def test_the_gradient_is_that_of_the_shaped_loss(kind: Any, rate: float, name: s
     assert all((a - b).norm() > 0.01 * b.norm() for a, b in zip(found, plain, strict=True))
 
 
-def test_the_budget_learns_from_the_mixture_of_the_step() -> None:
-    bilevel = stepped(FirstOrder, BUDGETS["target"]())
-    over = float(SMALL.expected(bilevel.mean_mixture())) / 6 - 1
+@pytest.mark.parametrize("name", ["target", "target, likeliest"])
+def test_the_budget_learns_from_the_mixture_of_the_step(name: str) -> None:
+    bilevel = stepped(FirstOrder, BUDGETS[name]())
+    mixture = bilevel.mean_mixture()
+    cost = float(SMALL.expected(mixture)) if name == "target" else exact_cost_of_the_largest_weights(mixture)
+    over = cost / 6 - 1
     assert bilevel.budget is not None
     assert over > 0
     assert float(bilevel.budget.state_dict()["multiplier"]) == pytest.approx(0.5 * over, rel=1e-12)
