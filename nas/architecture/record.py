@@ -1,5 +1,6 @@
 """What an epoch of a search, and a network trained in one, say of themselves."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -31,6 +32,11 @@ class EpochRecord:
         data = {**asdict(self), "genotype": self.genotype.to_dict()}
         return data if self.budget else {key: value for key, value in data.items() if key != "budget"}
 
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "EpochRecord":
+        """What `to_dict` gave."""
+        return cls(**{**data, "genotype": Genotype.from_dict(data["genotype"])})
+
 
 @dataclass(frozen=True)
 class CandidateRecord:
@@ -47,3 +53,8 @@ class CandidateRecord:
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON data with the fields in their order."""
         return {**asdict(self), "genotype": self.genotype.to_dict()}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "CandidateRecord":
+        """What `to_dict` gave."""
+        return cls(**{**data, "genotype": Genotype.from_dict(data["genotype"])})

@@ -1,6 +1,7 @@
 """Images in files, decoded when they are needed by processes that live as long as their stream."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -68,13 +69,7 @@ class FileStream(Stream):
     """Batches that worker processes decode ahead, across the ends of epochs; normalise and cutout run on the device."""
 
     def __init__(self, samples: FileSamples, shuffle: Shuffle, *, device: torch.device, cutout: int) -> None:
-        loader = DataLoader(
-            RandomImages(samples.paths, samples.labels, samples.views, shuffle.seed),
-            batch_sampler=Walk(shuffle),
-            num_workers=samples.workers,
-            generator=torch.Generator(),  # its own: otherwise it draws from the global one
-            pin_memory=device.type == "cuda",
-        )
+        self.samples = samples
         self.shuffle = shuffle
         self.device = device
         self.cutout = cutout
@@ -83,9 +78,11 @@ class FileStream(Stream):
         self.batch = 0
         self._mean, self._std = samples.statistics.on(device)
         self._generator = torch.Generator(device)
-        self._decoded = iter(loader)
+        self._decoded: Iterator[Any] | None = None
 
     def __next__(self) -> Batch:
+        if self._decoded is None:
+            self._decoded = self._decoding()
         images, labels = (tensor.to(self.device, non_blocking=True) for tensor in next(self._decoded))
         draws = self.shuffle.draws(self.epoch, self.batch, self._generator)
         images = augmentation.normalise(images, self._mean, self._std)
@@ -95,16 +92,34 @@ class FileStream(Stream):
             self.epoch, self.batch = self.epoch + 1, 0
         return images, labels
 
+    def seek(self, epoch: int, batch: int) -> None:
+        self._check_position(epoch, batch)
+        self.epoch, self.batch, self._decoded = epoch, batch, None
+
+    def _decoding(self) -> Iterator[Any]:
+        """Workers that decode from the present position on."""
+        samples = self.samples
+        loader = DataLoader(
+            RandomImages(samples.paths, samples.labels, samples.views, self.shuffle.seed),
+            batch_sampler=Walk(self.shuffle, self.epoch, self.batch),
+            num_workers=samples.workers,
+            generator=torch.Generator(),  # its own: otherwise it draws from the global one
+            pin_memory=self.device.type == "cuda",
+        )
+        return iter(loader)
+
 
 class Walk(Sampler[list[Visit]]):
-    """The endless sequence of batches of visits that a shuffle prescribes."""
+    """The endless sequence of batches of visits that a shuffle prescribes, from a position on."""
 
-    def __init__(self, shuffle: Shuffle) -> None:
+    def __init__(self, shuffle: Shuffle, epoch: int, batch: int) -> None:
         self.shuffle = shuffle
+        self.epoch = epoch
+        self.batch = batch
 
     def __iter__(self) -> Iterator[list[Visit]]:
-        epoch = 0
+        epoch, batch = self.epoch, self.batch
         while True:
-            for indices in self.shuffle.order(epoch).tolist():
+            for indices in self.shuffle.order(epoch)[batch:].tolist():
                 yield [(epoch, index) for index in indices]
-            epoch += 1
+            epoch, batch = epoch + 1, 0

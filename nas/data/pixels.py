@@ -120,6 +120,10 @@ class PixelStream(Stream):
             self.epoch, self.batch, self._order = self.epoch + 1, 0, None
         return images, self.kept.labels[chosen]
 
+    def seek(self, epoch: int, batch: int) -> None:
+        self._check_position(epoch, batch)
+        self.epoch, self.batch, self._order = epoch, batch, None
+
     def _augment(self, images: Tensor, draws: Draws) -> Tensor:
         images = augmentation.crop(images, self.padding, draws)
         if self.flip:

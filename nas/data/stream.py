@@ -30,6 +30,17 @@ class Stream(ABC, Iterator[Batch]):
     def __next__(self) -> Batch:
         """The next batch, on the device that the stream was made for."""
 
+    @abstractmethod
+    def seek(self, epoch: int, batch: int) -> None:
+        """Goes to a position, which may lie behind; a ValueError for one that epochs of this stream do not have."""
+
+    def _check_position(self, epoch: int, batch: int) -> None:
+        if epoch < 0 or not 0 <= batch < self.batches_per_epoch:
+            raise ValueError(
+                f"there is no batch {batch} of epoch {epoch}: an epoch of this data has {self.batches_per_epoch} "
+                "batches; use the data that the run began with"
+            )
+
 
 class Shuffle:
     """For every epoch a permutation of `count` images that follows from (seed, epoch), cut into full batches.

@@ -20,7 +20,7 @@ from nas.optimization.search import search
 from nas.optimization.second_order import SecondOrder
 from nas.optimization.target import Target
 from nas.optimization.through_mixture import ThroughMixture
-from nas.optimization.training import DiscreteLoss, TrainingRecord, train
+from nas.optimization.training import DiscreteLoss, Training, TrainingRecord, train
 
 __all__ = [
     "BilevelOptimizer",
@@ -51,6 +51,7 @@ __all__ = [
     "SingleLevel",
     "Target",
     "ThroughMixture",
+    "Training",
     "TrainingRecord",
     "compile_parts",
     "compile_search",

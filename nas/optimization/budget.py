@@ -1,7 +1,7 @@
 """What a budget does to a search."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -51,6 +51,10 @@ class Budget(ABC):
     def state_dict(self) -> dict[str, Tensor]:
         """What the budget has learnt, by name (may be empty)."""
         return {}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Goes on from `state_dict`; there is nothing to take where nothing is learnt."""
+        assert state.keys() == self.state_dict().keys(), f"{type(self).__name__} has other state than {list(state)}"
 
     def gradient(self, mixture: Mixture, loss: Tensor, gradient: Sequence[Tensor]) -> list[Tensor]:
         """ds/dm for each table of `mixture`, whose tables are leaves, from L and dL/dm; then the budget learns."""

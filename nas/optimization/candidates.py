@@ -14,7 +14,7 @@ from nas.optimization.feed import Feed
 from nas.optimization.measure import NonFiniteLossError, evaluate, require_finite
 from nas.optimization.method import SearchProcess
 from nas.optimization.recipe import Recipe
-from nas.optimization.training import DiscreteLoss, TrainingRecord, train
+from nas.optimization.training import DiscreteLoss, Training, TrainingRecord
 from nas.space import DiscreteNetwork, SearchSpace, Skeleton
 from nas.supernet import calibrate
 
@@ -46,22 +46,25 @@ class CandidateTraining(SearchProcess):
         self.recipe = recipe
         self.device = device
         self.budget = budget
-        self._network: DiscreteNetwork | None = None
+        self._shares = _shares(recipe.epochs, len(genotypes))
+        self._candidate = 0
+        self._training: Training | None = None
         self._finished: list[CandidateRecord] = []
 
     def epochs(self, on_step: Callable[[], None]) -> Iterator[EpochRecord]:
-        best, best_accuracy, first = next(filter(self._allowed, self.genotypes.values())), -1.0, 0
-        shares = _shares(self.recipe.epochs, len(self.genotypes))
-        for (name, genotype), share in zip(self.genotypes.items(), shares, strict=True):
-            for training in self._train_candidate(genotype, first, share, on_step):
+        named = list(self.genotypes.items())
+        while self._candidate < len(named):
+            name, genotype = named[self._candidate]
+            first, share = self._first, self._shares[self._candidate]
+            present = self._training = self._training or self._started(genotype, share)
+            for training in self._trained(present, first, on_step):
                 start = time.perf_counter()
-                valid_loss, valid_accuracy = self._validate()
+                valid_loss, valid_accuracy = self._validate(present.network)
                 require_finite(first + training.epoch, validation_loss=valid_loss)
                 if training.epoch == share - 1:  # only candidates that had their whole share are compared
                     of_training = share, training.train_loss, training.train_accuracy
                     self._finished.append(CandidateRecord(name, genotype, *of_training, valid_loss, valid_accuracy))
-                    if valid_accuracy > best_accuracy and self._allowed(genotype):
-                        best, best_accuracy = genotype, valid_accuracy
+                best = self._best()
                 yield EpochRecord(
                     epoch=first + training.epoch,
                     train_loss=training.train_loss,
@@ -73,7 +76,13 @@ class CandidateTraining(SearchProcess):
                     budget={} if self.budget is None else self.budget.standing(self.space, best),
                     seconds=training.seconds + time.perf_counter() - start,
                 )
-            first += share
+            self._candidate, self._training = self._candidate + 1, None
+
+    @property
+    def position(self) -> tuple[int, int]:
+        if self._training is None:
+            return self._first, 0
+        return self._first + self._training.progress.epoch, self._training.progress.step
 
     def finished(self) -> Sequence[CandidateRecord]:
         return tuple(self._finished)
@@ -87,30 +96,60 @@ class CandidateTraining(SearchProcess):
         )
 
     def state_dict(self) -> dict[str, Any]:
-        return {"weights": self._network.state_dict() if self._network is not None else {}}
+        return {
+            "candidate": self._candidate,
+            "finished": [record.to_dict() for record in self._finished],
+            "training": None if self._training is None else self._training.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        finished = [CandidateRecord.from_dict(record) for record in state["finished"]]
+        for record, (name, genotype), share in zip(finished, self.genotypes.items(), self._shares, strict=False):
+            if (record.name, record.genotype, record.epochs) != (name, genotype, share):
+                raise ValueError(
+                    f"the run trained {record.name} for {record.epochs} epochs, where this one has {name} for {share}: "
+                    "give the settings that it began with; without alphas a search cannot be made longer"
+                )
+        self._finished, self._candidate, self._training = finished, state["candidate"], None
+        if state["training"] is not None:
+            genotype = list(self.genotypes.values())[self._candidate]
+            self._training = self._started(genotype, self._shares[self._candidate])
+            self._training.load_state_dict(state["training"])
 
     def mixture(self) -> Mixture | None:
         return None
 
+    @property
+    def _first(self) -> int:
+        """The first epoch of the present candidate."""
+        return sum(self._shares[: self._candidate])
+
+    def _best(self) -> Genotype:
+        """The genotype to keep now."""
+        allowed = [record for record in self._finished if self._allowed(record.genotype)]
+        if allowed:
+            return max(allowed, key=lambda record: record.valid_accuracy).genotype
+        return next(filter(self._allowed, self.genotypes.values()))
+
     def _allowed(self, genotype: Genotype) -> bool:
         return self.budget is None or self.budget.allows(self.space, genotype)
 
-    def _train_candidate(
-        self, genotype: Genotype, first: int, share: int, on_step: Callable[[], None]
-    ) -> Iterator[TrainingRecord]:
-        self._network = network = self.space.network(genotype, self.skeleton).to(self.device)
+    def _started(self, genotype: Genotype, epochs: int) -> Training:
+        """A candidate before its first step."""
+        network = self.space.network(genotype, self.skeleton).to(self.device)
         calibrate(network, lambda: network(self.train.first_images()))
-        optimizer = self.recipe.optimizer(self._network.parameters())
-        recipe, loss = replace(self.recipe, epochs=share), DiscreteLoss(F.cross_entropy)
+        recipe = replace(self.recipe, epochs=epochs)
+        return Training(network, self.train, recipe, DiscreteLoss(F.cross_entropy), self.device)
+
+    def _trained(self, training: Training, first: int, on_step: Callable[[], None]) -> Iterator[TrainingRecord]:
         try:
-            yield from train(self._network, self.train, recipe, optimizer, loss, on_step=on_step)
+            yield from training.epochs(on_step)
         except NonFiniteLossError as error:
             raise NonFiniteLossError(error.name, error.value, first + error.epoch) from None
 
-    def _validate(self) -> tuple[float, float]:
-        assert self._network is not None
+    def _validate(self, network: DiscreteNetwork) -> tuple[float, float]:
         batches = self.valid.in_order()
-        return evaluate(self._network.eval(), batches, F.cross_entropy, autocast=self.recipe.autocast)
+        return evaluate(network.eval(), batches, F.cross_entropy, autocast=self.recipe.autocast)
 
 
 def _shares(epochs: int, candidates: int) -> list[int]:

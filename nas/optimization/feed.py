@@ -1,11 +1,25 @@
 """A set of images as training consumes it."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from torch import Tensor
 
 from nas.optimization.objective import Batch
+
+
+class Stream(Protocol):
+    """Endless batches; `epoch` and `batch` say which comes next, and all that is random in one follows from them."""
+
+    epoch: int
+    batch: int
+
+    def __next__(self) -> Batch:
+        """The next batch."""
+
+    def seek(self, epoch: int, batch: int) -> None:
+        """Goes to a position, from which the same batches come as before."""
 
 
 @dataclass(frozen=True)
@@ -15,7 +29,7 @@ class Feed:
     Batches are (images (N, C, H, W) float32, labels (N,) int64) on the device of the network.
     """
 
-    stream: Iterator[Batch]
+    stream: Stream
     steps: int
     in_order: Callable[[], Iterable[Batch]]
 
@@ -23,3 +37,11 @@ class Feed:
         """The first images in order: what step sizes are fitted to before training."""
         images, _ = next(iter(self.in_order()))
         return images
+
+    def state_dict(self) -> dict[str, int]:
+        """The position of the stream."""
+        return {"epoch": self.stream.epoch, "batch": self.stream.batch}
+
+    def load_state_dict(self, state: Mapping[str, int]) -> None:
+        """Moves the stream to a position."""
+        self.stream.seek(state["epoch"], state["batch"])

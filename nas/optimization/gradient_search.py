@@ -1,9 +1,10 @@
 """Search by gradients: relaxation, bilevel optimizer and alpha optimizer put together."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 from torch.nn import Parameter
 from torch.optim import Optimizer
 
@@ -15,6 +16,7 @@ from nas.optimization.feed import Feed
 from nas.optimization.graphs import CudaGraphs
 from nas.optimization.method import SearchMethod, SearchProcess
 from nas.optimization.objective import Objective
+from nas.optimization.progress import Progress, random_states, set_random_states
 from nas.optimization.recipe import Recipe
 from nas.optimization.recorded import Recorded
 from nas.optimization.search import search
@@ -105,6 +107,7 @@ class GradientSearchProcess(SearchProcess):
         self.valid = valid
         self.recipe = recipe
         self.warmup_epochs = warmup_epochs
+        self.progress = Progress(bilevel.objective.ranks)
 
     def epochs(self, on_step: Callable[[], None]) -> Iterator[EpochRecord]:
         yield from search(
@@ -113,9 +116,14 @@ class GradientSearchProcess(SearchProcess):
             self.train,
             self.valid,
             self.recipe,
+            progress=self.progress,
             warmup_epochs=self.warmup_epochs,
             on_step=on_step,
         )
+
+    @property
+    def position(self) -> tuple[int, int]:
+        return self.progress.epoch, self.progress.step
 
     def finished(self) -> Sequence[CandidateRecord]:
         return ()
@@ -126,17 +134,46 @@ class GradientSearchProcess(SearchProcess):
         return compile_search(self.bilevel, parts, train, valid)
 
     def record_steps(self) -> None:
-        self.bilevel = Recorded(self.bilevel, CudaGraphs(next(self.bilevel.arch.parameters()).device))
+        self.bilevel = Recorded(self.bilevel, CudaGraphs(self._device))
 
     def state_dict(self) -> dict[str, Any]:
-        budget = {} if self.bilevel.budget is None else {"budget": self.bilevel.budget.state_dict()}
+        bilevel, objective = self.bilevel, self.bilevel.objective
+        own = {"progress": self.progress.state_dict(), "random": random_states(self._device)}
+        if objective.ranks.size > 1:  # within an epoch the buffers of the ranks differ
+            own["buffers"] = {name: buffer.cpu() for name, buffer in _buffers(objective.supernet).items()}
         return {
-            "weights": self.bilevel.objective.supernet.state_dict(),
-            "alphas": self.bilevel.arch.state_dict(),
-            "weight_optimizer": self.bilevel.weight_optimizer.state_dict(),
-            "arch_optimizer": self.bilevel.arch_optimizer.state_dict(),
-            **budget,
+            "weights": objective.supernet.state_dict(),
+            "alphas": bilevel.arch.state_dict(),
+            "weight_optimizer": bilevel.weight_optimizer.state_dict(),
+            "arch_optimizer": bilevel.arch_optimizer.state_dict(),
+            "budget": {} if bilevel.budget is None else bilevel.budget.state_dict(),
+            "streams": [self.train.state_dict(), self.valid.state_dict()],
+            "ranks": objective.ranks.gathered(own),
         }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        bilevel, objective = self.bilevel, self.bilevel.objective
+        own = state["ranks"][objective.ranks.rank]
+        objective.supernet.load_state_dict({**state["weights"], **own.get("buffers", {})})
+        bilevel.arch.load_state_dict(state["alphas"])
+        bilevel.weight_optimizer.load_state_dict(state["weight_optimizer"])
+        bilevel.arch_optimizer.load_state_dict(state["arch_optimizer"])
+        if bilevel.budget is not None:
+            bilevel.budget.load_state_dict(state["budget"])
+        for feed, position in zip((self.train, self.valid), state["streams"], strict=True):
+            feed.load_state_dict(position)
+        self.progress.load_state_dict(own["progress"])
+        set_random_states(own["random"], self._device)
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.bilevel.arch.parameters()).device
 
     def mixture(self) -> Mixture | None:
         return self.bilevel.mean_mixture()
+
+
+def _buffers(supernet: nn.Module) -> dict[str, Tensor]:
+    """The entries of the state dict that no optimizer moves."""
+    weights = {name for name, _ in supernet.named_parameters(remove_duplicate=False)}
+    return {name: tensor for name, tensor in supernet.state_dict().items() if name not in weights}

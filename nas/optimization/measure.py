@@ -1,7 +1,8 @@
 """Mean losses and accuracies, read from the device once."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,8 +23,20 @@ class Meter:
         """Adds a batch: its mean loss, its logits (N, classes) and its labels (N,)."""
         hits = (logits.argmax(dim=1) == labels).sum()
         sums = torch.stack([loss.double() * len(labels), hits.double()])
-        self._sums = sums if self._sums is None else self._sums + sums
+        self._sums = sums if self._sums is None else self._sums.to(sums.device) + sums
         self._images += len(labels)
+
+    def clear(self) -> None:
+        """Forgets all batches."""
+        self._sums, self._images = None, 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """What this rank has added so far; waits for the device."""
+        return {"sums": None if self._sums is None else self._sums.cpu(), "images": self._images}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on from `state_dict`."""
+        self._sums, self._images = state["sums"], state["images"]
 
     def read(self) -> tuple[float, float]:
         """(mean loss, accuracy in [0, 1]) over all images of all ranks so far; waits for the device."""

@@ -1,7 +1,7 @@
 """What every search method does."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -17,9 +17,14 @@ from nas.space import SearchSpace, Skeleton
 class SearchProcess(ABC):
     """A search under way."""
 
+    @property
+    @abstractmethod
+    def position(self) -> tuple[int, int]:
+        """The epoch and the step of it that come next, from 0; the epochs of all networks that it trains count."""
+
     @abstractmethod
     def epochs(self, on_step: Callable[[], None]) -> Iterator[EpochRecord]:
-        """Runs the search; yields a record after each epoch and calls `on_step` after each step."""
+        """Runs the search from where it stands; yields a record after each epoch, calls `on_step` after each step."""
 
     @abstractmethod
     def finished(self) -> Sequence[CandidateRecord]:
@@ -45,7 +50,18 @@ class SearchProcess(ABC):
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:
-        """The state after the last epoch: tensors and plain data."""
+        """All that decides the steps to come, as tensors and plain data; within `on_step` and after an epoch.
+
+        All ranks take it together, and it is that of all.
+        """
+
+    @abstractmethod
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on from `state_dict`, to the bit; before compiling and recording.
+
+        Raises:
+            ValueError: a state that does not fit this search.
+        """
 
     @abstractmethod
     def mixture(self) -> Mixture | None:

@@ -9,7 +9,8 @@ from torch import Tensor
 from nas.architecture import EpochRecord
 from nas.optimization.bilevel import BilevelOptimizer
 from nas.optimization.feed import Feed
-from nas.optimization.measure import Meter, evaluate, require_finite
+from nas.optimization.measure import evaluate, require_finite
+from nas.optimization.progress import Progress, random_states
 from nas.optimization.recipe import Recipe
 from nas.optimization.schedule import set_rate
 from nas.space import SearchSpace
@@ -22,10 +23,14 @@ def search(
     valid: Feed,
     recipe: Recipe,
     *,
+    progress: Progress | None = None,
     warmup_epochs: int = 0,
     on_step: Callable[[], None] = lambda: None,
 ) -> Iterator[EpochRecord]:
     """Yields one record an epoch: stop early by leaving the loop, log in its body.
+
+    It begins where `progress` stands, by default at the first step of all, and moves it before `on_step` and before
+    each record.
 
     Each step of an epoch moves the alphas on a batch of `valid` (not in the first `warmup_epochs`), then the weights on
     a batch of `train`. After the epoch the mean mixture is measured on all of `valid`, in order. With several ranks,
@@ -36,12 +41,14 @@ def search(
         DisagreementError: alphas, weights or random states that are not equal on all ranks at an epoch's end.
         NonFiniteLossError: a loss that is NaN or infinite at an epoch's end.
     """
-    _require_agreement(bilevel, "before the first epoch")
-    for epoch in range(recipe.epochs):
+    _require_agreement(bilevel, "before the first step")
+    progress = Progress(bilevel.objective.ranks) if progress is None else progress
+    while (epoch := progress.epoch) < recipe.epochs:
         start = time.perf_counter()
         bilevel.relaxation.anneal(epoch / max(recipe.epochs - 1, 1))
         set_rate(bilevel.weight_optimizer, recipe.schedule, epoch, recipe.epochs)
-        train_loss, train_accuracy = _train(bilevel, train, valid, with_arch=epoch >= warmup_epochs, on_step=on_step)
+        _train(bilevel, train, valid, progress, with_arch=epoch >= warmup_epochs, on_step=on_step)
+        train_loss, train_accuracy = progress.measured()
         require_finite(epoch, training_loss=train_loss)
         bilevel.objective.average_buffers()
         _require_agreement(bilevel, f"after epoch {epoch}")
@@ -49,6 +56,7 @@ def search(
         require_finite(epoch, validation_loss=valid_loss)
         budget, mixture = bilevel.budget, bilevel.mean_mixture()
         genotype = space.derive(mixture) if budget is None else budget.derive(space, mixture)
+        progress.end_epoch()
         yield EpochRecord(
             epoch=epoch,
             train_loss=train_loss,
@@ -63,17 +71,22 @@ def search(
 
 
 def _train(
-    bilevel: BilevelOptimizer, train: Feed, valid: Feed, *, with_arch: bool, on_step: Callable[[], None]
-) -> tuple[float, float]:
-    meter = Meter(bilevel.objective.ranks)
+    bilevel: BilevelOptimizer,
+    train: Feed,
+    valid: Feed,
+    progress: Progress,
+    *,
+    with_arch: bool,
+    on_step: Callable[[], None],
+) -> None:
     bilevel.objective.supernet.train()
-    for _ in range(train.steps):
+    while progress.step < train.steps:
         batch = next(train.stream)
         if with_arch:
             bilevel.arch_step(batch, next(valid.stream))
-        meter.add(*bilevel.weight_step(batch), batch[1])
+        progress.meter.add(*bilevel.weight_step(batch), batch[1])
+        progress.step += 1
         on_step()
-    return meter.read()
 
 
 def _validate(bilevel: BilevelOptimizer, valid: Feed) -> tuple[float, float]:
@@ -91,8 +104,5 @@ def _validate(bilevel: BilevelOptimizer, valid: Feed) -> tuple[float, float]:
 def _require_agreement(bilevel: BilevelOptimizer, when: str) -> None:
     """Alphas and weights that are equal on all ranks, and random states, without which mixtures would differ."""
     alphas, weights = bilevel.arch.state_dict().values(), bilevel.objective.supernet.state_dict().values()
-    device = next(iter(alphas)).device
-    random_states = [torch.get_rng_state()]
-    if device.type == "cuda":
-        random_states.append(torch.cuda.get_rng_state(device))
-    bilevel.objective.ranks.require_agreement(when, alphas=alphas, weights=weights, random_states=random_states)
+    random = random_states(next(iter(alphas)).device).values()
+    bilevel.objective.ranks.require_agreement(when, alphas=alphas, weights=weights, random_states=random)

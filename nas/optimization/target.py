@@ -1,6 +1,7 @@
 """A budget as a target."""
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -70,3 +71,7 @@ class Target(Budget):
 
     def state_dict(self) -> dict[str, Tensor]:
         return {"multiplier": self.multiplier}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        super().load_state_dict(state)
+        self.multiplier = state["multiplier"]

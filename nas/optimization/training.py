@@ -1,7 +1,7 @@
 """Training of discrete networks."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from nas.optimization.feed import Feed
-from nas.optimization.measure import Meter, require_finite
+from nas.optimization.measure import require_finite
 from nas.optimization.objective import Batch, Criterion, at_least_float32
+from nas.optimization.progress import Progress, random_states, set_random_states
 from nas.optimization.recipe import Recipe
 from nas.optimization.schedule import set_rate
 from nas.space import DiscreteNetwork, set_drop_path
@@ -51,26 +52,78 @@ def train(
     loss: DiscreteLoss,
     *,
     drop_path: float = 0.0,
+    progress: Progress | None = None,
     on_step: Callable[[], None] = lambda: None,
 ) -> Iterator[TrainingRecord]:
     """Yields one record an epoch; drop path rises as `drop_path` * epoch / epochs.
 
+    It begins where `progress` stands, by default at the first step of all, and moves it before `on_step` and before
+    each record.
+
     Raises:
         NonFiniteLossError: a loss that is NaN or infinite at an epoch's end.
     """
-    for epoch in range(recipe.epochs):
+    progress = Progress() if progress is None else progress
+    while (epoch := progress.epoch) < recipe.epochs:
         start = time.perf_counter()
         set_drop_path(network, drop_path * epoch / recipe.epochs)
         set_rate(optimizer, recipe.schedule, epoch, recipe.epochs)
         network.train()
-        meter = Meter()
-        for _ in range(feed.steps):
+        while progress.step < feed.steps:
             batch = next(feed.stream)
-            meter.add(*_step(network, batch, recipe, optimizer, loss), batch[1])
+            progress.meter.add(*_step(network, batch, recipe, optimizer, loss), batch[1])
+            progress.step += 1
             on_step()
-        train_loss, train_accuracy = meter.read()
+        train_loss, train_accuracy = progress.measured()
         require_finite(epoch, training_loss=train_loss)
+        progress.end_epoch()
         yield TrainingRecord(epoch, train_loss, train_accuracy, time.perf_counter() - start)
+
+
+class Training:
+    """The training of a discrete network, as `train` does it, which can be left between any two steps."""
+
+    def __init__(
+        self,
+        network: DiscreteNetwork,
+        feed: Feed,
+        recipe: Recipe,
+        loss: DiscreteLoss,
+        device: torch.device,
+        *,
+        drop_path: float = 0.0,
+    ) -> None:
+        self.network = network
+        self.feed = feed
+        self.recipe = recipe
+        self.loss = loss
+        self.device = device
+        self.drop_path = drop_path
+        self.optimizer = recipe.optimizer(network.parameters())
+        self.progress = Progress()
+
+    def epochs(self, on_step: Callable[[], None]) -> Iterator[TrainingRecord]:
+        """Trains from where it stands to its last epoch."""
+        given = self.network, self.feed, self.recipe, self.optimizer, self.loss
+        yield from train(*given, drop_path=self.drop_path, progress=self.progress, on_step=on_step)
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that decides the steps to come, as tensors and plain data."""
+        return {
+            "weights": self.network.state_dict(),
+            "weight_optimizer": self.optimizer.state_dict(),
+            "progress": self.progress.state_dict(),
+            "stream": self.feed.state_dict(),
+            "random": random_states(self.device),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on from `state_dict`, to the bit."""
+        self.network.load_state_dict(state["weights"])
+        self.optimizer.load_state_dict(state["weight_optimizer"])
+        self.progress.load_state_dict(state["progress"])
+        self.feed.load_state_dict(state["stream"])
+        set_random_states(state["random"], self.device)
 
 
 def _step(

@@ -78,6 +78,14 @@ class Ranks:
         dist.broadcast_object_list(texts, device=torch.device("cpu"))
         return texts[0]
 
+    def gathered(self, value: Any) -> list[Any]:
+        """The value of every rank, in their order, on each of them; tensors in it lie on the CPU."""
+        if self.size == 1:
+            return [value]
+        values: list[Any] = [None] * self.size
+        dist.all_gather_object(values, value)
+        return values
+
     def replicated(self, module: nn.Module) -> nn.Module:
         """The module with rank 0's weights and buffers on each rank, and with weight gradients that are their means.
 

@@ -6,6 +6,7 @@ class TestMyOptimizer(BilevelOptimizerContract):
 """
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -20,8 +21,19 @@ TRAIN, VALID = batch(10), batch(11)
 
 
 def assert_same_bits(got: Any, wanted: Any) -> None:
-    """Two nested pieces of tensors, numbers and None are equal to the last bit."""
-    torch.testing.assert_close(got, wanted, rtol=0, atol=0, equal_nan=True, check_stride=True)
+    """Two nested pieces of tensors, numbers, texts and None are equal to the last bit."""
+    if isinstance(wanted, Mapping):
+        assert list(got) == list(wanted)
+        for key, value in wanted.items():
+            assert_same_bits(got[key], value)
+    elif isinstance(wanted, list | tuple):
+        assert len(got) == len(wanted)
+        for one, other in zip(got, wanted, strict=True):
+            assert_same_bits(one, other)
+    elif isinstance(wanted, str):
+        assert got == wanted
+    else:
+        torch.testing.assert_close(got, wanted, rtol=0, atol=0, equal_nan=True, check_stride=True)
 
 
 def snapshot(bilevel: BilevelOptimizer) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Search by gradients, put together from its parts."""
 
-import copy
 import math
 from collections.abc import Callable
 from typing import Any
@@ -94,34 +93,6 @@ def test_same_seed_same_search_and_another_seed_another(make: Callable[[], Searc
     assert runs[0][0] == runs[1][0]
     assert_same_bits(runs[0][1], runs[1][1])
     assert runs[0][0] != runs[2][0]
-
-
-def test_search_goes_on_from_its_state_as_if_it_had_not_stopped() -> None:
-    """Weights, alphas and both optimizers are the whole state of a search, its batches and noise aside."""
-    whole, half = started(recipe(4), space=tiny_cells()), started(recipe(4), space=tiny_cells())
-    list(zip(range(2), half.epochs(ignore), strict=False))
-    state = copy.deepcopy(half.state_dict())
-    fresh = started(recipe(4), space=tiny_cells(), seed=9)
-    for part, owner in (
-        ("weights", fresh.bilevel.objective.supernet),
-        ("alphas", fresh.bilevel.arch),
-        ("weight_optimizer", fresh.bilevel.weight_optimizer),
-        ("arch_optimizer", fresh.bilevel.arch_optimizer),
-    ):
-        owner.load_state_dict(state[part])
-    train, valid = feed(1), feed(2)
-    for number, _ in enumerate(whole.epochs(ignore)):
-        if number == 1:
-            assert_same_bits(whole.state_dict(), state)
-    for _ in range(2 * 3):
-        next(train.stream), next(valid.stream)
-    for epoch in (2, 3):
-        fresh.bilevel.weight_optimizer.param_groups[0]["lr"] = fresh.recipe.schedule.rate(0.05, epoch, 4)
-        for _ in range(3):
-            batch = next(train.stream)
-            fresh.bilevel.arch_step(batch, next(valid.stream))
-            fresh.bilevel.weight_step(batch)
-    assert_same_bits(fresh.state_dict(), whole.state_dict())
 
 
 def test_mixture_is_the_mean_one() -> None:

@@ -53,7 +53,7 @@ def test_with_a_budget_all_are_trained_and_the_best_within_it_is_kept(
 ) -> None:
     process = started(3, budget=Target(COST, all_of(kernel)))
     accuracies = iter([0.25, 0.5, 1.0])
-    monkeypatch.setattr(process, "_validate", lambda: (1.0, next(accuracies)))
+    monkeypatch.setattr(process, "_validate", lambda network: (1.0, next(accuracies)))
     records = list(process.epochs(ignore))
     assert [one.name for one in process.finished()] == ["1x1", "3x3", "5x5"]
     assert set(records[-1].genotype.decisions.values()) == {kernel}

@@ -13,7 +13,7 @@ from nas.optimization import CandidateTraining, Exponential, Feed, NonFiniteLoss
 from nas.space import ModuleSpace, SearchSpace, Skeleton
 from nas.supernet import MixedOp
 from tests.optimization.contracts import assert_same_bits
-from tests.optimization.toys import CPU, TINY, feed, images, in_order, recipe, tiny_cells
+from tests.optimization.toys import CPU, TINY, Endless, feed, images, in_order, recipe, tiny_cells
 
 LABELS = torch.tensor([0, 0, 1, 1, 1, 2, 2, 2, 2, 2])  # class 2 is half of the validation images
 
@@ -57,7 +57,7 @@ def labelled(steps: int = 2) -> Feed:
         while True:
             yield torch.zeros(4, 1, 6, 6), torch.tensor([0, 1, 2, 2])
 
-    return Feed(stream(), steps, lambda: in_order((torch.zeros(10, 1, 6, 6), LABELS), 4))
+    return Feed(Endless(stream), steps, lambda: in_order((torch.zeros(10, 1, 6, 6), LABELS), 4))
 
 
 def started(
@@ -174,11 +174,11 @@ def test_every_candidate_starts_from_scratch_with_the_first_rate() -> None:
 
 def test_state_is_that_of_the_network_in_training() -> None:
     process = started(2, 1, space=tiny_cells(), source=feed(1))
-    assert process.state_dict() == {"weights": {}}
+    assert process.state_dict() == {"candidate": 0, "finished": [], "training": None}
     assert process.mixture() is None
     for number, _ in enumerate(process.epochs(ignore)):
         network = process.space.network(drawn(process)[number], TINY)
-        network.load_state_dict(process.state_dict()["weights"])  # of this candidate: names and shapes fit
+        network.load_state_dict(process.state_dict()["training"]["weights"])  # of this candidate: names and shapes fit
         assert all(int(v) == 3 for k, v in network.state_dict().items() if k.endswith("num_batches_tracked"))
 
 
@@ -187,9 +187,9 @@ def test_validation_runs_in_evaluation_mode() -> None:
     process = started(1, 1, space=tiny_cells(), source=feed(1))
     data = images(2, 20)
     process.valid = Feed(process.valid.stream, 1, lambda: in_order(data, 1))
-    (record,) = process.epochs(ignore)
+    record = next(process.epochs(ignore))
     network = process.space.network(drawn(process)[0], TINY).eval()
-    network.load_state_dict(process.state_dict()["weights"])
+    network.load_state_dict(process.state_dict()["training"]["weights"])
     with torch.no_grad():
         logits = network(data[0])
     assert record.valid_loss == pytest.approx(float(nn.functional.cross_entropy(logits, data[1])), rel=1e-5)

@@ -25,6 +25,7 @@ from nas.optimization import (
 )
 from nas.optimization.graphs import REAL_STEPS, CudaGraphs, RecordedStep, cause
 from nas.optimization.measure import Meter
+from nas.optimization.progress import Progress
 from nas.optimization.recorded import keep_on_device
 from nas.optimization.search import _train
 from nas.relaxation import Relaxation, Softmax
@@ -158,7 +159,8 @@ def test_an_epoch_reads_its_figures_once(monkeypatch: pytest.MonkeyPatch) -> Non
         keep_on_device(optimizer)
     halves = feed(1, steps=STEPS), feed(2, steps=STEPS)
     with NoWaiting():
-        _train(bilevel, *halves, with_arch=True, on_step=lambda: steps.append(None))
+        _train(bilevel, *halves, (progress := Progress()), with_arch=True, on_step=lambda: steps.append(None))
+    progress.measured()
     assert reads == [STEPS]
 
 

@@ -1,6 +1,7 @@
 """Small networks, relaxations and feeds whose right answers are known."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 
 import torch
 from torch import Tensor, nn
@@ -124,12 +125,35 @@ def images(seed: int, count: int, *, dtype: torch.dtype = torch.float32) -> Batc
     return pixels, labels
 
 
-def stream(data: Batch, size: int, seed: int) -> Iterator[Batch]:
+class Endless:
+    """A stream of what a generator yields, in epochs of ten."""
+
+    def __init__(self, make: Callable[[], Iterator[Batch]]) -> None:
+        self.make = make
+        self.seek(0, 0)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self
+
+    def __next__(self) -> Batch:
+        self.epoch, self.batch = divmod(10 * self.epoch + self.batch + 1, 10)
+        return next(self.batches)
+
+    def seek(self, epoch: int, batch: int) -> None:
+        self.epoch, self.batch = epoch, batch
+        self.batches = islice(self.make(), 10 * epoch + batch, None)
+
+
+def stream(data: Batch, size: int, seed: int) -> Endless:
     """Endless random batches of the data."""
-    generator = torch.Generator().manual_seed(seed)
-    while True:
-        picks = torch.randint(len(data[1]), (size,), generator=generator)
-        yield data[0][picks], data[1][picks]
+
+    def batches() -> Iterator[Batch]:
+        generator = torch.Generator().manual_seed(seed)
+        while True:
+            picks = torch.randint(len(data[1]), (size,), generator=generator)
+            yield data[0][picks], data[1][picks]
+
+    return Endless(batches)
 
 
 def in_order(data: Batch, size: int) -> list[Batch]:
