@@ -1,11 +1,14 @@
 """python -m nas.retrain genotype=G: trains a derived network, from scratch or from inherited weights, and tests it."""
 
+import json
 import shlex
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import torch
 from hydra.core.hydra_config import HydraConfig
@@ -21,18 +24,19 @@ from nas.cli.inheritance import inherited_network
 from nas.cli.mistakes import checked
 from nas.cli.parts import feed_of, recipe_of, require_use, skeleton_of, space_of
 from nas.cli.progress import last_good_state_named, progress, shown
+from nas.cli.resuming import Keeper, left_by, without_resume
 from nas.cli.settings import Retrain
 from nas.costs import count
 from nas.data import DataSource
-from nas.optimization import DiscreteLoss, Feed, Recipe, TrainingRecord, evaluate, train
-from nas.space import DiscreteNetwork, SearchSpace, Skeleton
+from nas.optimization import DiscreteLoss, Training, TrainingRecord, evaluate
+from nas.space import SearchSpace, Skeleton
 from nas.supernet import calibrate
 from nas.tracking import (
     Summary,
     TensorBoard,
     append_line,
     device_words,
-    save_checkpoint,
+    json_line,
     write_atomically,
     write_summary,
 )
@@ -48,12 +52,8 @@ class Parts:
     found_by: Summary | None
     space: SearchSpace
     skeleton: Skeleton
-    network: DiscreteNetwork
+    training: Training
     source: DataSource
-    feed: Feed
-    recipe: Recipe
-    loss: DiscreteLoss
-    device: torch.device
 
 
 def retrain(config: DictConfig) -> None:
@@ -61,10 +61,21 @@ def retrain(config: DictConfig) -> None:
     start = time.perf_counter()
     settings: Retrain = checked("retrain", OmegaConf.to_container(config, resolve=True))
     folder = Path(HydraConfig.get().runtime.output_dir)
+    left = left_by("retrain", folder, settings) if settings.resume else None
+    if left is not None and left.finished(settings.trainer.epochs):
+        print(f"{shown(folder)} is finished: {len(left.records)} epochs, numbers: {shown(folder)}/summary.json")
+        return
     parts = _parts(settings)
+    lines, before = ([], 0.0) if left is None else (left.records, left.state["seconds"])
+    if left is not None:
+        parts.training.load_state_dict(left.state)
+    if settings.resume:
+        (folder / "summary.json").unlink(missing_ok=True)
+        write_atomically(folder / "train.jsonl", "".join(lines))
     write_atomically(folder / "genotype.json", parts.genotype.to_json())
-    with TensorBoard(folder) as board:
-        record = _train(settings, parts, folder, board)
+    with TensorBoard(folder, first_epoch=len(lines) if settings.resume else None) as board:
+        _train(settings, parts, folder, board, lines, lambda: before + time.perf_counter() - start)
+        record = TrainingRecord(**json.loads(lines[-1]))
         test_loss, test_accuracy = _test(settings, parts)
         board.scalars({"loss/test": test_loss, "accuracy/test": test_accuracy}, record.epoch)
     metrics = {
@@ -73,7 +84,7 @@ def retrain(config: DictConfig) -> None:
         "test_loss": test_loss,
         "test_accuracy": test_accuracy,
     }
-    summary = _summary(settings, parts, metrics, time.perf_counter() - start)
+    summary = _summary(settings, parts, metrics, before + time.perf_counter() - start)
     write_summary(folder, summary)
     print(_result(summary, folder))
 
@@ -95,40 +106,60 @@ def _parts(settings: Retrain) -> Parts:
         calibrate(network, lambda: network(feed.first_images()))
     criterion = nn.CrossEntropyLoss(label_smoothing=settings.trainer.label_smoothing)
     loss = DiscreteLoss(criterion, settings.trainer.auxiliary_weight)
-    return Parts(genotype, found_by, space, skeleton, network, source, feed, recipe, loss, device)
+    training = Training(network, feed, recipe, loss, device, drop_path=settings.trainer.drop_path)
+    return Parts(genotype, found_by, space, skeleton, training, source)
 
 
-def _train(settings: Retrain, parts: Parts, folder: Path, board: TensorBoard) -> TrainingRecord:
-    optimizer = parts.recipe.optimizer(parts.network.parameters())
-    steps, drop_path = parts.recipe.epochs * parts.feed.steps, settings.trainer.drop_path
-    with progress(f"retrain {settings.genotype}", steps) as (step, show), last_good_state_named(folder):
-        for record in train(
-            parts.network, parts.feed, parts.recipe, optimizer, parts.loss, drop_path=drop_path, on_step=step
-        ):
+def _train(
+    settings: Retrain,
+    parts: Parts,
+    folder: Path,
+    board: TensorBoard,
+    lines: list[str],
+    seconds: Callable[[], float],
+) -> None:
+    """Trains to the end, and adds the lines of the epochs to come to `lines`."""
+    training = parts.training
+    place, steps = training.progress, training.feed.steps
+
+    def state() -> dict[str, Any]:
+        return {
+            "command": "retrain",
+            "settings": settings.model_dump(),
+            "genotype": parts.genotype.to_dict(),
+            "skeleton": asdict(parts.skeleton),
+            "records": list(lines),
+            "seconds": seconds(),
+            **training.state_dict(),
+        }
+
+    keeper = Keeper(folder, settings.trainer.checkpoint_steps, state, write=True)
+    title, done = f"retrain {settings.genotype}", place.epoch * steps + place.step
+    with progress(title, training.recipe.epochs * steps, done) as (advance, show), last_good_state_named(folder):
+
+        def on_step() -> None:
+            advance()
+            keeper.after_step(place.step)
+
+        for record in training.epochs(on_step):
             append_line(folder / "train.jsonl", record.to_dict())
+            lines.append(json_line(record.to_dict()))
             board.scalars({"loss/train": record.train_loss, "accuracy/train": record.train_accuracy}, record.epoch)
-            state = {
-                "epoch": record.epoch,
-                "genotype": parts.genotype.to_dict(),
-                "skeleton": asdict(parts.skeleton),
-                "weights": parts.network.state_dict(),
-                "weight_optimizer": optimizer.state_dict(),
-            }
-            save_checkpoint(folder / "checkpoint.pt", state)
+            keeper.keep()
             show(f"epoch {record.epoch} training accuracy {record.train_accuracy:.3f}")
-    return record
 
 
 def _test(settings: Retrain, parts: Parts) -> tuple[float, float]:
-    batches = parts.source.test().batches(batch_size=parts.recipe.batch_size, device=parts.device)
+    training = parts.training
+    batches = parts.source.test().batches(batch_size=training.recipe.batch_size, device=training.device)
     limited = islice(batches, settings.trainer.max_steps)
-    return evaluate(parts.network.eval(), limited, parts.loss.criterion, autocast=parts.recipe.autocast)
+    return evaluate(training.network.eval(), limited, training.loss.criterion, autocast=training.recipe.autocast)
 
 
 def _summary(settings: Retrain, parts: Parts, metrics: dict[str, float], seconds: float) -> Summary:
-    cost = count(parts.network, parts.skeleton.image_shape)
+    cost = count(parts.training.network, parts.skeleton.image_shape)
     found = parts.found_by
-    words = normalised(HydraConfig.get().overrides.task)
+    words = normalised(without_resume(HydraConfig.get().overrides.task))
     own = [word for word in words if not (found and word.startswith("genotype="))]
     return Summary(
         command="retrain",
@@ -140,8 +171,8 @@ def _summary(settings: Retrain, parts: Parts, metrics: dict[str, float], seconds
         params=cost.params,
         macs=cost.macs,
         metrics={**metrics, "bops": cost.bops, "memory_bytes": cost.memory_bytes},
-        epochs=parts.recipe.epochs,
-        device=device_words(parts.device),
+        epochs=settings.trainer.epochs,
+        device=device_words(parts.training.device),
         wall_seconds=seconds,
     )
 

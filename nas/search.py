@@ -1,9 +1,10 @@
 """python -m nas.search +space=NAME: searches an architecture."""
 
+import json
 import shlex
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from nas.cli.launch import led, on_devices, one_job
 from nas.cli.mistakes import checked
 from nas.cli.parts import feed_of, recipe_of, require_use, skeleton_of
 from nas.cli.progress import last_good_state_named, progress, shown
+from nas.cli.resuming import Keeper, flat, left_by, without_resume
 from nas.cli.search_log import SearchLog
 from nas.cli.settings import Search
 from nas.costs import count
@@ -29,7 +31,7 @@ from nas.data import DataSource
 from nas.optimization import Budget, CompilationError, RecordingError, SearchMethod, SearchProcess
 from nas.parallel import Ranks, Seat, joined
 from nas.space import SearchSpace, Skeleton
-from nas.tracking import COSTS, Summary, device_words, write_summary
+from nas.tracking import COSTS, Summary, device_words, load_checkpoint, write_summary
 from nas.tracking.tensorboard import Setting
 
 
@@ -42,6 +44,7 @@ class Job:
     overrides: tuple[str, ...]
     choices: dict[str, str]
     started: float
+    checkpoint: str | None = None
 
     def to_text(self) -> str:
         """YAML, which keeps every value that a config can hold."""
@@ -65,7 +68,7 @@ class Parts:
     process: SearchProcess
     budget: Budget | None
     device: torch.device
-    steps: int
+    steps_per_epoch: int
 
     def costs(self, genotype: Genotype) -> dict[str, int]:
         """What the network of a genotype costs, counted: each of COSTS."""
@@ -77,13 +80,19 @@ class Parts:
 
 def search(config: DictConfig) -> None:
     """One search in the run directory that Hydra made: trains, writes every epoch down, derives, sums up."""
-    hydra = HydraConfig.get()
+    hydra, settings = HydraConfig.get(), checked("search", OmegaConf.to_container(config, resolve=True))
+    folder = Path(hydra.runtime.output_dir)
+    left = left_by("search", folder, settings) if settings.resume else None
+    if left is not None and left.finished(settings.trainer.epochs):
+        print(f"{shown(folder)} is finished: {len(left.records)} epochs, genotype: {shown(folder)}/genotype.json")
+        return
     job = Job(
-        settings=checked("search", OmegaConf.to_container(config, resolve=True)),
-        folder=Path(hydra.runtime.output_dir),
-        overrides=tuple(hydra.overrides.task),
+        settings=settings,
+        folder=folder,
+        overrides=without_resume(hydra.overrides.task),
         choices={part: str(hydra.runtime.choices[part]) for part in ("space", "method", "data")},
         started=time.time(),
+        checkpoint=None if left is None else str(left.place),
     )
     print(on_devices(work, job.to_text(), job.settings.trainer.devices))
 
@@ -94,27 +103,61 @@ def work(text: str, seat: Seat) -> str:
     device = device_of(job.settings.device, job.settings.threads, rank=seat.rank, size=seat.size)
     with joined(seat, device=device) as ranks, last_good_state_named(job.folder):
         parts = _parts(job, device, ranks)
+        left = None if job.checkpoint is None else load_checkpoint(job.checkpoint)
+        if left is not None:
+            parts.process.load_state_dict(left)
         if ranks.rank == 0:
-            return _written(job, parts)
-        for _ in parts.process.epochs(lambda: None):
-            pass
+            return _written(job, parts, left)
+        keeper = Keeper(job.folder, job.settings.trainer.checkpoint_steps, parts.process.state_dict, write=False)
+        for _ in parts.process.epochs(lambda: keeper.after_step(parts.process.position[1])):
+            keeper.keep()
         return ""
 
 
-def _written(job: Job, parts: Parts) -> str:
-    title = f"{parts.space.name} {job.settings.method['name']}"
-    with SearchLog(job.folder, parts.space, parts.skeleton, parts.costs) as log:
+def _written(job: Job, parts: Parts, left: Mapping[str, Any] | None) -> str:
+    process, before = parts.process, 0.0 if left is None else left["seconds"]
+    lines = None if not job.settings.resume else [] if left is None else left["records"]
+    with SearchLog(job.folder, parts.space, parts.costs, lines) as log:
+        log.candidates(process)
         if job.settings.cuda_graphs:
-            _record_steps(parts.process)
-        ahead = _compiled(parts.process) if job.settings.compile else {}
-        with progress(title, parts.steps) as (step, show):
-            for record in parts.process.epochs(step):
-                log.epoch(record, parts.process)
-                show(f"epoch {record.epoch} valid accuracy {record.valid_accuracy:.3f}")
-        summary = _summary(job, parts, record, ahead)
+            _record_steps(process)
+        ahead = _compiled(process) if job.settings.compile else {}
+
+        def state() -> dict[str, Any]:
+            return {
+                "command": "search",
+                "settings": job.settings.model_dump(),
+                "skeleton": asdict(parts.skeleton),
+                "records": list(log.lines),
+                "seconds": before + time.time() - job.started,
+                **process.state_dict(),
+            }
+
+        keeper = Keeper(job.folder, job.settings.trainer.checkpoint_steps, state, write=True)
+        for record in _followed(job, parts, keeper):
+            log.epoch(record, process)
+            keeper.keep()
+        record = EpochRecord.from_dict(json.loads(log.lines[-1]))
+        summary = _summary(job, parts, record, ahead, before)
         log.finish(record, _hparams(job), summary.metrics)
     write_summary(job.folder, summary)
     return _result(summary, job.folder, parts.budget, record.budget)
+
+
+def _followed(job: Job, parts: Parts, keeper: Keeper) -> Iterator[EpochRecord]:
+    """The epochs to come, with their progress shown and their steps kept."""
+    epoch, step = parts.process.position
+    done = epoch * parts.steps_per_epoch + step
+    title = f"{parts.space.name} {job.settings.method['name']}"
+    with progress(title, job.settings.trainer.epochs * parts.steps_per_epoch, done) as (advance, show):
+
+        def on_step() -> None:
+            advance()
+            keeper.after_step(parts.process.position[1])
+
+        for record in parts.process.epochs(on_step):
+            yield record
+            show(f"epoch {record.epoch} valid accuracy {record.valid_accuracy:.3f}")
 
 
 def _parts(job: Job, device: torch.device, ranks: Ranks) -> Parts:
@@ -136,7 +179,7 @@ def _parts(job: Job, device: torch.device, ranks: Ranks) -> Parts:
     budget = budget_of(settings.budget, space, skeleton, device, ranks)
     torch.manual_seed(settings.seed)
     process = method.start(space, skeleton, train, valid, recipe, device, ranks, budget)
-    return Parts(space, skeleton, process, budget, device, recipe.epochs * train.steps)
+    return Parts(space, skeleton, process, budget, device, train.steps)
 
 
 def _record_steps(process: SearchProcess) -> None:
@@ -157,7 +200,7 @@ def _compiled(process: SearchProcess) -> dict[str, float]:
     return {"compile_seconds": seconds}
 
 
-def _summary(job: Job, parts: Parts, record: EpochRecord, ahead: Mapping[str, float]) -> Summary:
+def _summary(job: Job, parts: Parts, record: EpochRecord, ahead: Mapping[str, float], before: float) -> Summary:
     costs = parts.costs(record.genotype)
     if parts.budget is not None:
         require_counted(parts.budget, parts.space, record.genotype, costs)
@@ -179,7 +222,7 @@ def _summary(job: Job, parts: Parts, record: EpochRecord, ahead: Mapping[str, fl
         },
         epochs=record.epoch + 1,
         device=device_words(parts.device, job.settings.trainer.devices),
-        wall_seconds=time.time() - job.started,
+        wall_seconds=before + time.time() - job.started,
     )
 
 
@@ -201,18 +244,12 @@ def _hparams(job: Job) -> dict[str, Setting]:
     sizes = {"network": settings.network.model_dump(), "trainer": settings.trainer.model_dump()}
     if settings.budget.asked() is not None:
         sizes["budget"] = settings.budget.model_dump()
-    return {**job.choices, "seed": settings.seed, **_flat(sizes)}
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Setting]:
-    """The single values of a nested mapping by their dotted keys, without those that name classes."""
-    flat: dict[str, Setting] = {}
-    for key, value in values.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{key}.")
-        elif isinstance(value, Setting) and not key.startswith("_"):
-            flat[f"{prefix}{key}"] = value
-    return flat
+    single = {
+        key: value
+        for key, value in flat(sizes).items()
+        if isinstance(value, Setting) and not key.rpartition(".")[2].startswith("_")
+    }
+    return {**job.choices, "seed": settings.seed, **single}
 
 
 def _result(summary: Summary, folder: Path, budget: Budget | None, standing: Mapping[str, float]) -> str:

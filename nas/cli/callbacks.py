@@ -2,27 +2,53 @@
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from nas.tracking.formats import to_markdown, write_table
+from nas.tracking.lock import Lock
 from nas.tracking.runs import collect
 from nas.tracking.table import tabulate
 
-TRACES = ("search.jsonl", "train.jsonl", "summary.json", "checkpoint.pt", "multirun.yaml")
+TRACES = ("search.jsonl", "train.jsonl", "summary.json", "checkpoint.pt", "checkpoint.before.pt", "multirun.yaml")
 """Files that show that a directory holds a run or a sweep."""
 
 
 class RunDirectoryGuard(Callback):
-    """Refuses a directory that holds a run, before Hydra writes into it."""
+    """Refuses a directory that holds a run, or that another process writes to, before Hydra writes into it.
+
+    With `resume=true` a directory with a run is what is wanted. What it locks stays so until `leave`.
+    """
+
+    held: ClassVar[list[Lock]] = []
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        _refuse_used(Path(config.hydra.run.dir), "hydra.run.dir")
+        self._enter(Path(config.hydra.run.dir), "hydra.run.dir", resume=config.resume)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        _refuse_used(Path(config.hydra.sweep.dir), "hydra.sweep.dir")
+        self._enter(Path(config.hydra.sweep.dir), "hydra.sweep.dir", resume=config.resume)
+
+    @classmethod
+    def leave(cls) -> None:
+        """Lets others into all directories that this process has entered."""
+        while cls.held:
+            cls.held.pop().release()
+
+    def _enter(self, folder: Path, key: str, *, resume: bool) -> None:
+        found = [name for name in TRACES if (folder / name).exists()]
+        if found and resume is not True:
+            _refuse(
+                f"{folder} already holds a run ({', '.join(found)}): go on with it by resume=true, give another {key}, "
+                "or move it away"
+            )
+        lock = Lock(folder)
+        try:
+            lock.take()
+        except (ValueError, OSError) as error:
+            _refuse(str(error))
+        self.held.append(lock)
 
 
 class SweepSummary(Callback):
@@ -37,12 +63,7 @@ class SweepSummary(Callback):
             sys.exit(1)
 
 
-def _refuse_used(folder: Path, key: str) -> None:
-    found = [name for name in TRACES if (folder / name).exists()]
-    if found:
-        # Hydra turns exceptions of callbacks into warnings, but lets an exit pass
-        print(
-            f"error: {folder} already holds a run ({', '.join(found)}): give another {key}, or move it away",
-            file=sys.stderr,
-        )
-        sys.exit(1)
+def _refuse(reason: str) -> None:
+    # Hydra turns exceptions of callbacks into warnings, but lets an exit pass
+    print(f"error: {reason}", file=sys.stderr)
+    sys.exit(1)

@@ -11,6 +11,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from nas.cli.arguments import CONF, naming, normalized
+from nas.cli.callbacks import RunDirectoryGuard
 from nas.cli.mistakes import Mistakes, find_mistakes, in_one_line
 
 Task = Callable[[DictConfig], None]
@@ -50,6 +51,8 @@ def run(
         if os.environ[FULL_ERROR] == "1" or not in_one_line(error):
             raise
         return _report(error)
+    finally:
+        RunDirectoryGuard.leave()
     return 0
 
 

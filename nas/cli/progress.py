@@ -11,10 +11,13 @@ from nas.optimization import NonFiniteLossError
 
 
 @contextmanager
-def progress(description: str, steps: int) -> Iterator[tuple[Callable[[], None], Callable[[str], None]]]:
-    """(call after each step, call with words to show); silent where standard error is no terminal."""
+def progress(description: str, steps: int, done: int = 0) -> Iterator[tuple[Callable[[], None], Callable[[str], None]]]:
+    """(call after each step, call with words to show); silent where standard error is no terminal.
+
+    `done` of the steps were done before.
+    """
     tqdm.set_lock(threading.RLock())  # tqdm's own is shared by processes, and one that is killed would leave it behind
-    with tqdm(total=steps, desc=description, unit="step", disable=None, dynamic_ncols=True) as bar:
+    with tqdm(total=steps, initial=done, desc=description, unit="step", disable=None, dynamic_ncols=True) as bar:
 
         def step() -> None:
             bar.update()

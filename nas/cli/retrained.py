@@ -44,7 +44,7 @@ def read_retrained(run: str, space: dict[str, Any] | None) -> Retrained:
     network = of_genotype.network(genotype, replace(skeleton, auxiliary=False))
     weights = trained.state_dict()
     load_weights(network, {name: weights[name] for name in network.state_dict()}, misfit)
-    return Retrained(genotype, skeleton, network, state["epoch"])
+    return Retrained(genotype, skeleton, network, len(state["records"]) - 1)
 
 
 def _retrain(genotype: str) -> str:

@@ -80,6 +80,7 @@ class Trainer(Settings):
     cutout: NonNegativeInt
     precision: Literal["float32", "bf16"]
     max_steps: Count | None
+    checkpoint_steps: Count | None
 
 
 class SearchTrainer(Trainer):
@@ -139,6 +140,7 @@ _AMOUNTS = ", ".join(f"budget.{kind}" for kind in COSTS)
 
 
 class Search(Settings):
+    resume: bool
     seed: NonNegativeInt
     device: str
     threads: Count | None
@@ -171,6 +173,7 @@ class Search(Settings):
 class Retrain(Settings):
     genotype: str
     init: Literal["scratch", "inherit"]
+    resume: bool
     seed: NonNegativeInt
     device: str
     threads: Count | None

@@ -2,8 +2,9 @@ from nas.tracking.candidate_table import CandidateRow, candidates_to_markdown, t
 from nas.tracking.candidates import Candidate, append_candidate, read_candidates
 from nas.tracking.checkpoint import load_checkpoint, save_checkpoint
 from nas.tracking.entropy import entropy
-from nas.tracking.files import append_line, read_lines, write_atomically
+from nas.tracking.files import append_line, json_line, read_lines, write_atomically
 from nas.tracking.formats import COSTS, COUNTED, to_csv, to_markdown, write_table
+from nas.tracking.kept import keep_checkpoint, newest_checkpoint
 from nas.tracking.machine import device_words, versions
 from nas.tracking.runs import LeftOut, Runs, collect, is_run
 from nas.tracking.summary import Summary, read_summary, write_summary
@@ -29,7 +30,10 @@ __all__ = [
     "device_words",
     "entropy",
     "is_run",
+    "json_line",
+    "keep_checkpoint",
     "load_checkpoint",
+    "newest_checkpoint",
     "read_candidates",
     "read_lines",
     "read_summary",

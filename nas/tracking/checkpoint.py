@@ -20,11 +20,12 @@ MAPPINGS = (dict, collections.OrderedDict)
 SEQUENCES = (list, tuple)
 
 
-def save_checkpoint(path: Path | str, state: dict[str, Any]) -> None:
+def save_checkpoint(path: Path | str, state: dict[str, Any], *, former: Path | None = None) -> None:
     """Writes `state` atomically as `{"format": "nas-checkpoint", "version": 1, "state": state}`, by `torch.save`.
 
     `state` nests dicts, lists and tuples of tensors, numbers, strings, booleans and None, so that
     `torch.load(weights_only=True)` reads it: state dicts and random states fit, numpy scalars and namedtuples do not.
+    A checkpoint that is there gets the name `former`, where one is given.
 
     Raises:
         ValueError: anything else in `state`, with the path of its keys; nothing is written then.
@@ -32,7 +33,7 @@ def save_checkpoint(path: Path | str, state: dict[str, Any]) -> None:
     _check(state, "state")
     buffer = io.BytesIO()
     torch.save({"format": FORMAT, "version": VERSION, "state": state}, buffer)
-    write_atomically(path, buffer.getvalue())
+    write_atomically(path, buffer.getvalue(), former=former)
 
 
 def load_checkpoint(path: Path | str, map_location: torch.device | str = "cpu") -> dict[str, Any]:

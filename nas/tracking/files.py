@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 
-def write_atomically(path: Path | str, data: bytes | str) -> None:
+def write_atomically(path: Path | str, data: bytes | str, *, former: Path | None = None) -> None:
     """Writes the whole file or nothing: a temporary name in the same folder, fsync, then a rename over `path`.
 
-    Text is written as UTF-8. On failure the old file is untouched, the temporary one removed, and the error passes on.
+    Text is written as UTF-8. A file that is there gets the name `former`, where one is given. On failure the old file
+    is untouched, the temporary one removed, and the error passes on.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -19,6 +20,8 @@ def write_atomically(path: Path | str, data: bytes | str) -> None:
             file.write(data.encode() if isinstance(data, str) else data)
             file.flush()
             os.fsync(file.fileno())
+        if former is not None and path.exists():
+            os.replace(path, former)
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -30,7 +33,7 @@ def append_line(path: Path | str, data: dict[str, Any]) -> None:
 
     JSON has no NaN and no infinity: they become null. Anything else that JSON lacks is a TypeError; nothing is written.
     """
-    line = (json.dumps(json_data(data), allow_nan=False) + "\n").encode()
+    line = json_line(data).encode()
     with open(path, "a+b") as file:
         _cut_unfinished_line(file)
         file.write(line)
@@ -45,6 +48,11 @@ def read_lines(path: Path | str) -> list[dict[str, Any]]:
     """
     finished = Path(path).read_bytes().split(b"\n")[:-1]
     return [_parse(line, f"{path}, line {number}") for number, line in enumerate(finished, start=1)]
+
+
+def json_line(data: dict[str, Any]) -> str:
+    """`data` as `append_line` writes it, with its end of line."""
+    return json.dumps(json_data(data), allow_nan=False) + "\n"
 
 
 def json_data(value: Any) -> Any:

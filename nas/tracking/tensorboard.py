@@ -16,13 +16,13 @@ Setting = bool | int | float | str
 class TensorBoard:
     """One run and one event file: scalars, pictures, texts and, at the end, the settings beside the final metrics.
 
-    Use it as a context manager, or call `close`. A resumed run names its `first_epoch`: what the interrupted one
-    logged from that epoch on is then hidden. Encoded pictures go in as they are: `SummaryWriter.add_image` would decode
-    and encode again, and `add_video` does not work with moviepy 2.
+    Use it as a context manager, or call `close`. A resumed run names its `first_epoch`, which may be 0: what the
+    interrupted one logged from that epoch on is hidden. Encoded pictures go in as they are:
+    `SummaryWriter.add_image` would decode and encode again, and `add_video` does not work with moviepy 2.
     """
 
-    def __init__(self, folder: Path | str, *, first_epoch: int = 0) -> None:
-        self.writer = SummaryWriter(log_dir=str(folder), purge_step=first_epoch or None)
+    def __init__(self, folder: Path | str, *, first_epoch: int | None = None) -> None:
+        self.writer = SummaryWriter(log_dir=str(folder), purge_step=first_epoch)
 
     def scalars(self, values: Mapping[str, float], epoch: int) -> None:
         """One curve for each name; TensorBoard keeps them as float32."""

@@ -37,7 +37,7 @@ def state_of(run: Path) -> dict[str, Any]:
 def test_it_leaves_these_files_and_no_others(retrained: tuple[Path, Outcome]) -> None:
     run, _ = retrained
     files = {path.name for path in run.iterdir() if not path.name.startswith("events.out.tfevents.")}
-    assert files == {".hydra", "train.jsonl", "genotype.json", "checkpoint.pt", "summary.json"}
+    assert files == {".hydra", "train.jsonl", "genotype.json", "checkpoint.pt", "checkpoint.before.pt", "summary.json"}
     assert len(list(run.iterdir())) == len(files) + 1
 
 

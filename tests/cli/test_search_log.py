@@ -10,7 +10,6 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from nas.architecture import EpochRecord, Genotype
 from nas.cli.search_log import SearchLog
 from nas.optimization import SearchProcess
-from nas.space import Skeleton
 from search_spaces.genotypes import PUBLISHED
 from tests.search_spaces.spaces import darts
 
@@ -18,7 +17,12 @@ from tests.search_spaces.spaces import darts
 class Still(SearchProcess):
     """A search without alphas that is always at the same place."""
 
+    position = (0, 0)
+
     def epochs(self, on_step: Any) -> Any:
+        raise NotImplementedError
+
+    def load_state_dict(self, state: Any) -> None:
         raise NotImplementedError
 
     def finished(self) -> tuple[()]:
@@ -45,7 +49,7 @@ def test_a_genotype_is_drawn_once_and_shown_every_epoch(tmp_path: Path) -> None:
     names = ["DARTS_V1", "DARTS_V2", "DARTS_V2", "DARTS_V2", "DARTS_V1"]
     records = [record(epoch, PUBLISHED[name]) for epoch, name in enumerate(names)]
     written = []
-    with SearchLog(tmp_path, darts(), Skeleton(), lambda genotype: {}) as log:
+    with SearchLog(tmp_path, darts(), lambda genotype: {}) as log:
         for one in records:
             log.epoch(one, Still())
             dot = tmp_path / "genotype.dot"

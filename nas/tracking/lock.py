@@ -1,0 +1,54 @@
+"""One writer a folder."""
+
+import fcntl
+import os
+import socket
+from pathlib import Path
+
+NAME = ".lock"
+
+
+class Lock:
+    """A lock on a folder that ends with its holder, however that ends; `take` it, `release` it.
+
+    The file `.lock` names the holder. It is left behind by one that is killed, and harmless then: what counts is the
+    lock of the system on it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / NAME
+        self._file: int | None = None
+
+    def take(self) -> None:
+        """Makes this process the holder.
+
+        Raises:
+            ValueError: there is another one, which the message names.
+        """
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        while self._file is None:
+            file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                holder = os.read(file, 100).decode(errors="replace").strip() or "another process"
+                os.close(file)
+                raise ValueError(
+                    f"{self.path.parent} is in use by {holder}: wait until that has ended, or stop it"
+                ) from None
+            if self._is_there(file):
+                self._file = file
+            else:  # its holder removed it in the meantime
+                os.close(file)
+        os.ftruncate(self._file, 0)
+        os.write(self._file, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+
+    def release(self) -> None:
+        """Lets others take it."""
+        if self._file is not None:
+            self.path.unlink(missing_ok=True)
+            os.close(self._file)
+            self._file = None
+
+    def _is_there(self, file: int) -> bool:
+        return self.path.exists() and os.path.samestat(os.fstat(file), self.path.stat())
