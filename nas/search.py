@@ -22,7 +22,6 @@ from nas.cli.launch import led, on_devices, one_job
 from nas.cli.mistakes import checked
 from nas.cli.parts import feed_of, recipe_of, require_use, skeleton_of
 from nas.cli.progress import last_good_state_named, progress, shown
-from nas.cli.search_log import SearchLog
 from nas.cli.settings import Search
 from nas.costs import count
 from nas.data import DataSource
@@ -102,6 +101,8 @@ def work(text: str, seat: Seat) -> str:
 
 
 def _written(job: Job, parts: Parts) -> str:
+    from nas.cli.search_log import SearchLog  # here, so that --help, errors and other ranks need no matplotlib
+
     title = f"{parts.space.name} {job.settings.method['name']}"
     with SearchLog(job.folder, parts.space, parts.skeleton, parts.costs) as log:
         if job.settings.cuda_graphs:
