@@ -6,7 +6,6 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from nas.cli.command import run
-from nas.cli.drawing import write_picture, write_sizes
 from nas.cli.mistakes import checked
 from nas.cli.parts import space_of
 from nas.cli.settings import Draw
@@ -15,6 +14,8 @@ from search_spaces.genotypes import read_genotype
 
 def draw(config: DictConfig) -> None:
     """Writes the picture as .dot, .svg and .png, and where sizes were chosen, those as bars."""
+    from nas.cli.drawing import write_picture, write_sizes  # here, so that --help and errors do not wait for matplotlib
+
     settings: Draw = checked("draw", OmegaConf.to_container(config, resolve=True))
     genotype = read_genotype(settings.genotype)
     stem = Path(settings.output) if settings.output else _beside(Path(settings.genotype))

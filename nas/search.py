@@ -24,7 +24,6 @@ from nas.cli.mistakes import checked
 from nas.cli.parts import feed_of, recipe_of, require_use, skeleton_of
 from nas.cli.progress import last_good_state_named, progress, shown
 from nas.cli.resuming import Keeper, flat, left_by, without_resume
-from nas.cli.search_log import SearchLog
 from nas.cli.settings import Search
 from nas.costs import count
 from nas.data import DataSource
@@ -115,6 +114,8 @@ def work(text: str, seat: Seat) -> str:
 
 
 def _written(job: Job, parts: Parts, left: Mapping[str, Any] | None) -> str:
+    from nas.cli.search_log import SearchLog  # here, so that --help, errors and other ranks need no matplotlib
+
     process, before = parts.process, 0.0 if left is None else left["seconds"]
     lines = None if not job.settings.resume else [] if left is None else left["records"]
     with SearchLog(job.folder, parts.space, parts.costs, lines) as log:

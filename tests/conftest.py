@@ -2,8 +2,5 @@
 
 import os
 
-os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported, and for the processes that tests start
-
-import torch
-
-torch.set_num_threads(1)
+# Before torch is imported, which is not done here: the process that only hands out the tests starts without it.
+os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"

@@ -4,8 +4,6 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[1]
 COMMANDS = ("nas.search", "nas.retrain", "nas.draw", "nas.cost", "nas.report", "nas.export")
 FLOORS: dict[str, int] = {
@@ -58,6 +56,7 @@ OUTSIDE = {
 }
 """The only rooms that import these packages."""
 FILES = sorted([*(ROOT / "nas").rglob("*.py"), *(ROOT / "search_spaces").rglob("*.py")])
+TREES = {path: ast.parse(path.read_text()) for path in FILES}
 
 
 def module_of(path: Path) -> str:
@@ -73,7 +72,7 @@ def room_of(module: str) -> str | None:
 
 def imports(path: Path) -> Iterator[str]:
     """All that a file imports, also inside functions: `from a.b import c` gives a.b.c."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(TREES[path]):
         if isinstance(node, ast.Import):
             yield from (name.name for name in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -86,12 +85,17 @@ def allowed(room: str, other: str) -> bool:
     return room == other or FLOORS[other] < FLOORS[room] or (room, other) in BESIDE
 
 
-@pytest.mark.parametrize("path", FILES, ids=module_of)
-def test_imports_point_down(path: Path) -> None:
-    room = room_of(module_of(path))
-    if room is None:
-        assert path.read_text() == "", f"{path} lies on no floor"
-        return
+def test_imports_point_down() -> None:
+    for path in FILES:
+        room = room_of(module_of(path))
+        if room is None:
+            assert path.read_text() == "", f"{path} lies on no floor"
+        else:
+            assert_it_imports_from_below(path, room)
+
+
+def assert_it_imports_from_below(path: Path, room: str) -> None:
+    """Nothing from a higher floor, and nothing that is on none."""
     for name in imports(path):
         if name.partition(".")[0] in ("nas", "search_spaces"):
             other = room_of(name)
@@ -102,9 +106,18 @@ def test_imports_point_down(path: Path) -> None:
         assert not name.startswith(("tests", "experiments")), f"{path} imports {name}"
 
 
-@pytest.mark.parametrize("path", FILES, ids=module_of)
-def test_packages_are_imported_in_their_rooms_alone(path: Path) -> None:
-    for name in imports(path):
+def test_a_command_loads_matplotlib_only_to_draw() -> None:
+    """So that its help, its errors and the further processes of a search do not wait for it."""
+    drawing = ("nas.rendering", "nas.cli.drawing", "nas.cli.search_log")
+    for path, tree in TREES.items():
+        if not module_of(path).startswith(drawing):
+            for statement in tree.body:
+                name = statement.module if isinstance(statement, ast.ImportFrom) else None
+                assert not (name or "").startswith(drawing), f"{path} imports {name} at its top"
+
+
+def test_packages_are_imported_in_their_rooms_alone() -> None:
+    for path, name in [(file, name) for file in FILES for name in imports(file)]:
         top = name.partition(".")[0]
         inner = f"{top}.{name.split('.')[1]}" if "." in name else top
         for package in (top, inner):
@@ -147,14 +160,15 @@ def calls(tree: ast.AST) -> Iterator[tuple[str, ast.Call]]:
             yield ast.unparse(node.func), node
 
 
-@pytest.mark.parametrize("path", FILES, ids=module_of)
-def test_nothing_runs_a_strangers_code_or_names_a_device(path: Path) -> None:
-    for called, call in calls(ast.parse(path.read_text())):
+def test_nothing_runs_a_strangers_code_or_names_a_device() -> None:
+    for path, called, call in [(file, *found) for file in FILES for found in calls(TREES[file])]:
         words = {word.arg: ast.unparse(word.value) for word in call.keywords}
         last = called.rsplit(".", 1)[-1]
-        assert called not in ("eval", "exec", "compile", "__import__", "input", "os.system"), called
-        assert called not in ("builtins.eval", "builtins.exec"), called
-        assert not called.startswith(("pickle.", "dill.", "marshal.", "shelve.", "os.popen", "os.spawn")), called
+        assert called not in ("eval", "exec", "compile", "__import__", "input", "os.system"), f"{path}: {called}"
+        assert called not in ("builtins.eval", "builtins.exec"), f"{path}: {called}"
+        assert not called.startswith(("pickle.", "dill.", "marshal.", "shelve.", "os.popen", "os.spawn")), (
+            f"{path}: {called}"
+        )
         assert "shell" not in words, path
         assert last != "cuda", f"{path}: {called}(): use .to(device)"
         if called == "torch.load":
@@ -165,11 +179,10 @@ def test_nothing_runs_a_strangers_code_or_names_a_device(path: Path) -> None:
             raise AssertionError(path)
 
 
-@pytest.mark.parametrize("path", FILES, ids=module_of)
-def test_no_module_fixes_a_device_or_looks_for_attributes(path: Path) -> None:
-    tree = ast.parse(path.read_text())
-    for called, _ in calls(tree):
-        assert called != "hasattr", f"{path}: put a method on the abstract class"
-    for statement in tree.body:
-        if isinstance(statement, ast.Assign | ast.AnnAssign):
-            assert "torch.device(" not in ast.unparse(statement), path
+def test_no_module_fixes_a_device_or_looks_for_attributes() -> None:
+    for path, tree in TREES.items():
+        for called, _ in calls(tree):
+            assert called != "hasattr", f"{path}: put a method on the abstract class"
+        for statement in tree.body:
+            if isinstance(statement, ast.Assign | ast.AnnAssign):
+                assert "torch.device(" not in ast.unparse(statement), path

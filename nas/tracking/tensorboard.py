@@ -1,5 +1,6 @@
 """What a run shows in TensorBoard."""
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +23,8 @@ class TensorBoard:
     """
 
     def __init__(self, folder: Path | str, *, first_epoch: int | None = None) -> None:
+        if first_epoch is not None:
+            _wait_for_a_later_name(Path(folder))
         self.writer = SummaryWriter(log_dir=str(folder), purge_step=first_epoch)
 
     def scalars(self, values: Mapping[str, float], epoch: int) -> None:
@@ -82,3 +85,13 @@ class TensorBoard:
     def _add(self, summary: Summary, epoch: int) -> None:
         assert self.writer.file_writer is not None, "the TensorBoard of this run is closed"
         self.writer.file_writer.add_summary(summary, epoch)
+
+
+def _wait_for_a_later_name(folder: Path) -> None:
+    """Waits until the second is over in which the last event file was made, if it still is that second.
+
+    TensorBoard reads the files of a folder in the order of their names. These begin with the second; what follows tells
+    files of one second apart, but says nothing of their order.
+    """
+    while any(folder.glob(f"events.out.tfevents.{int(time.time()):010}.*")):
+        time.sleep(0.02)

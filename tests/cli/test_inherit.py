@@ -12,8 +12,9 @@ from nas.space import Skeleton
 from search_spaces.networks import NetworkSpace
 from tests.cli.commands import call, read_json, succeed
 
-SMALL = ("space.backbone_arguments={depth:8,channels:4}", "debug=smoke", "threads=1")
-STILL = ("trainer.optimizer.lr=1e-30", "trainer.optimizer.weight_decay=0", "trainer.epochs=1")
+TINY = ("debug=smoke", "trainer.epochs=1", "trainer.max_steps=1")
+SMALL = ("space.backbone_arguments={depth:8,channels:4}", *TINY, "threads=1")
+STILL = ("trainer.optimizer.lr=1e-30", "trainer.optimizer.weight_decay=0")
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +44,7 @@ def test_so_do_the_norms_of_each_width(tmp_path: Path) -> None:
 
 def inherited(run: Path, tmp_path: Path) -> set[str]:
     """Parameters of a network that, without learning, keeps what was cut out of the supernet."""
-    succeed("retrain", f"genotype={run}", "init=inherit", "debug=smoke", *STILL, "hydra.run.dir=r", cwd=tmp_path)
+    succeed("retrain", f"genotype={run}", "init=inherit", *TINY, *STILL, "hydra.run.dir=r", cwd=tmp_path)
     state = torch.load(run / "checkpoint.pt", weights_only=True)["state"]
     genotype = Genotype.from_dict(read_json(run / "genotype.json"))
     space = NetworkSpace(name=genotype.space, **genotype.settings)
@@ -58,7 +59,7 @@ def inherited(run: Path, tmp_path: Path) -> set[str]:
 
 
 def test_from_scratch_other_weights_are_drawn(joint_run: Path, tmp_path: Path) -> None:
-    succeed("retrain", f"genotype={joint_run}", "debug=smoke", *STILL, "hydra.run.dir=r", cwd=tmp_path)
+    succeed("retrain", f"genotype={joint_run}", *TINY, *STILL, "hydra.run.dir=r", cwd=tmp_path)
     searched = torch.load(joint_run / "checkpoint.pt", weights_only=True)["state"]["weights"]["network.conv.weight"]
     found = torch.load(tmp_path / "r" / "checkpoint.pt", weights_only=True)["state"]["weights"]["network.conv.weight"]
     assert not torch.equal(found, searched[: len(found)])
@@ -87,7 +88,7 @@ def test_what_was_fine_tuned_is_exported_as_integers(joint_run: Path, tmp_path: 
     import numpy as np
     import onnx
 
-    succeed("retrain", f"genotype={joint_run}", "init=inherit", "debug=smoke", "hydra.run.dir=r", cwd=tmp_path)
+    succeed("retrain", f"genotype={joint_run}", "init=inherit", *TINY, "hydra.run.dir=r", cwd=tmp_path)
     outcome = succeed("export", "genotype=r", cwd=tmp_path)
     assert "largest difference to the network's logits" in outcome.out
     model = onnx.load(tmp_path / "r" / "network.onnx")

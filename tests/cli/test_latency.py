@@ -12,7 +12,6 @@ from nas.costs import Conditions, LatencyTable, LayerShape
 from nas.space import Skeleton
 from search_spaces.networks import NetworkSpace
 from tests.cli.commands import Outcome, call, read_epochs, read_json
-from tests.parallel.processes import on_ranks
 
 SPACE = ("+space=channel_width", "space.backbone_arguments={depth:8,channels:4}", "space.widths=[0.5,1.0]")
 SMOKE = ("debug=smoke", "trainer.max_steps=1", "trainer.arch_warmup=0", "hydra.run.dir=run")
@@ -171,18 +170,3 @@ def test_a_space_that_knows_no_latency_measures_nothing(tmp_path: Path, clock: C
     assert "space 'darts' knows no latency for a budget" in call("search", *words, cwd=tmp_path).error
     assert clock.asked == []
     assert not (tmp_path / TABLE).exists()
-
-
-def tell(ranks: Any) -> list[str]:
-    """What both ranks are told, and who was asked."""
-    asked = []
-
-    def make() -> str:
-        asked.append(f"rank {ranks.rank}")
-        return f"from {ranks.rank} of {ranks.size}, ü"
-
-    return [ranks.of_first(make), *asked]
-
-
-def test_all_ranks_have_the_table_of_the_first() -> None:
-    assert on_ranks(tell) == [["from 0 of 2, ü", "rank 0"], ["from 0 of 2, ü"]]

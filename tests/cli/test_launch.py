@@ -21,6 +21,7 @@ def gone(pid: int) -> bool:
     return False
 
 
+@pytest.mark.slow  # as test_devices.py sees of a search
 def test_a_job_runs_on_every_rank_and_gives_what_rank_0_returns(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -34,7 +35,7 @@ def test_a_job_runs_on_every_rank_and_gives_what_rank_0_returns(
     [
         ("mistake", Mistakes, "^image 7 does not decode$"),
         ("killed", LostProcessError, "^process 1 of trainer.devices=2 was ended by SIGKILL, the others were stopped"),
-        ("bug", RuntimeError, r"(?s)line \d+, in break_down.*LookupError: a bug"),
+        pytest.param("bug", RuntimeError, r"(?s)line \d+, in break_down.*LookupError: a bug", marks=pytest.mark.slow),
     ],
 )
 def test_the_error_of_one_process_stops_the_others(how: str, error: type[Exception], said: str, tmp_path: Path) -> None:

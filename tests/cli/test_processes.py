@@ -33,7 +33,8 @@ def test_what_it_prints_next_is_what_to_type(first: tuple[Path, Outcome]) -> Non
     cwd, outcome = first
     python, *words = shlex.split(outcome.out.splitlines()[-1].removeprefix("next: "))
     assert python == "python"
-    following = shell([*words, *TINY], cwd=cwd)
+    assert words[:2] == ["-m", "nas.retrain"]
+    following = call("retrain", *words[2:], *TINY, cwd=cwd)
     assert following.status == 0, following.err
     (run,) = cwd.glob("runs/retrain/*")
     assert "test_accuracy" in read_json(run / "summary.json")

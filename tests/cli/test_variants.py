@@ -10,7 +10,7 @@ import torch
 from tests.cli.commands import CONF, SMALL_CELL, TINY, read_epochs, read_json, succeed
 
 METHODS = sorted(path.stem for path in (CONF / "method").glob("*.yaml"))
-SPACES = sorted(path.stem for path in (CONF / "space").glob("*.yaml"))
+FAST = sorted({path.stem for path in (CONF / "space").glob("*.yaml")} - {"pc_darts_k2"})
 
 
 def test_every_method_searches_in_its_own_way(tmp_path: Path) -> None:
@@ -34,11 +34,11 @@ def test_every_method_searches_in_its_own_way(tmp_path: Path) -> None:
         found.append((alphas[-1], summary["genotype"]))
 
 
-@pytest.mark.parametrize("space", SPACES)
+@pytest.mark.parametrize("space", [*FAST, pytest.param("pc_darts_k2", marks=pytest.mark.slow)])
 def test_every_space_is_searched_and_drawn_and_costed_and_retrained(space: str, tmp_path: Path) -> None:
     sizes = "darts" not in space
     small = ("space.backbone_arguments={depth:8,channels:4}",) if sizes else ("network.cells=1", *SMALL_CELL)
-    tiny = ("debug=smoke", "trainer.epochs=1")
+    tiny = ("debug=smoke", "trainer.epochs=1", "trainer.max_steps=1")
     succeed("search", f"+space={space}", *tiny, *small, "hydra.run.dir=run", cwd=tmp_path)
     assert read_json(tmp_path / "run" / "genotype.json")["space"] == space
     succeed("draw", "genotype=run", "output=picture", cwd=tmp_path)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.testing import assert_close
 
+from experiments.speed.command import main
 from experiments.speed.kernels import Kernels
 from experiments.speed.loss_curve import SETTINGS, as_csv, as_png, loss_curves
 from experiments.speed.machine import Rates
@@ -19,9 +20,8 @@ from experiments.speed.report import COLUMNS, Results
 from experiments.speed.workload import BATCHED, COMPILED, EDGE_BY_EDGE, RECOMPUTED, Subject, step
 from nas.space import Skeleton
 from nas.supernet import depthwise
-from tests.cli.commands import read_json, shell
+from tests.cli.commands import read_json
 
-ROOT = Path(__file__).parents[2]
 CPU = torch.device("cpu")
 TINY = Subject("darts", Skeleton(channels=4, num_cells=1), image_size=8)
 
@@ -198,14 +198,14 @@ def test_loss_curves_are_alike(tmp_path: Path) -> None:
     assert [float(cell) for cell in lines[2].split(",")] == [1.0, *(losses[1] for losses in curves.values())]
 
 
-def test_a_run(tmp_path: Path) -> None:
+def test_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = "--spaces darts --orders 1 --batches 2 --channels 4 --cells 1 --image-size 8 --repetitions 2 --threads 1"
     out = tmp_path / "results"
-    outcome = shell(["-m", "experiments.speed", *words.split(), "--breakdown", "--out", str(out)], cwd=ROOT)
-    assert outcome.status == 0, outcome.err
-    assert outcome.err.splitlines() == ["darts, first-order step, batch 2"]
+    main([*words.split(), "--device", "cpu", "--breakdown", "--out", str(out)])
+    said = capsys.readouterr()
+    assert said.err.splitlines() == ["darts, first-order step, batch 2"]
     page = (out / "results.md").read_text()
-    assert outcome.out.strip() == page.strip()
+    assert said.out.strip() == page.strip()
     lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if line[:1] == "|"]
     assert lines[0] == list(COLUMNS)
     expected = [["darts", "first-order step", "2", variant] for variant in (EDGE_BY_EDGE, BATCHED)]
@@ -231,8 +231,6 @@ def test_a_run(tmp_path: Path) -> None:
     [("--loss-curve", "needs --out FOLDER"), ("--spaces nothing", "invalid choice"), ("--orders 3", "invalid choice")],
 )
 def test_mistakes_are_told(words: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
-    from experiments.speed.command import main
-
     with pytest.raises(SystemExit) as end:
         main([*words.split(), "--device", "cpu"])
     assert said in f"{end.value.code}{capsys.readouterr().err}"

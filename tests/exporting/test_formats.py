@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,27 +19,38 @@ from tests.exporting.networks import BITS, IMAGE, Plain, QuantizedNetwork
 
 FORMATS = {"onnx": Onnx(opset=21), "pt2": Pt2()}
 NETWORKS = {"plain": Plain, "quantized": QuantizedNetwork}
-Made = tuple[nn.Module, FileFormat, Exported]
+
+
+@dataclass(frozen=True)
+class Made:
+    """A network, a format and the file; what the network was before, and whether it still was in training after."""
+
+    network: nn.Module
+    form: FileFormat
+    exported: Exported
+    before: dict[str, Tensor]
+    training: bool
 
 
 @pytest.fixture(scope="module", params=[(form, network) for form in FORMATS for network in NETWORKS], ids="-".join)
 def made(request: pytest.FixtureRequest) -> Made:
-    """A network in training mode, a format, and its file."""
+    """A network in training mode, exported."""
     torch.manual_seed(0)
     form, name = request.param
-    network = NETWORKS[name]()
+    network = NETWORKS[name]().train()
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     batches = random_batches(IMAGE)
     exported = export(network, batches, file_format=FORMATS[form], tolerance=1e-4, metadata={"space": "mine"})
-    return network, FORMATS[form], exported
+    return Made(network, FORMATS[form], exported, before, network.training)
 
 
 @pytest.mark.parametrize("size", [1, 2, 5])
 def test_the_file_computes_the_logits_of_the_network(made: Made, size: int) -> None:
-    network, form, exported = made
+    network, exported = made.network, made.exported
     images = torch.randn(size, *IMAGE, generator=torch.Generator().manual_seed(size))
     with torch.no_grad():
         wanted = network.eval()(images)
-    found = form.load(exported.data)(images)
+    found = made.form.load(exported.data)(images)
     assert found.shape == wanted.shape == (size, 10)
     assert (found - wanted).abs().max() <= exported.comparison.allowed
     assert exported.comparison.difference <= exported.comparison.allowed
@@ -46,22 +58,17 @@ def test_the_file_computes_the_logits_of_the_network(made: Made, size: int) -> N
 
 
 def test_the_network_is_left_as_it_is(made: Made) -> None:
-    network, form, _ = made
-    network.train()
-    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    export(network, random_batches(IMAGE), file_format=form, tolerance=1e-4, metadata={})
-    assert network.training
-    after = network.state_dict()
-    assert before.keys() == after.keys()
-    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert made.training
+    after = made.network.state_dict()
+    assert made.before.keys() == after.keys()
+    assert all(torch.equal(made.before[name], after[name]) for name in after)
 
 
 def test_the_file_says_what_it_is(made: Made) -> None:
-    network, form, exported = made
-    metadata = form.metadata(exported.data)
+    metadata = made.form.metadata(made.exported.data)
     assert metadata["space"] == "mine"
     bits = {path: {"weight_bits": weight, "input_bits": given} for path, (weight, given) in BITS.items()}
-    assert json.loads(metadata["bits"]) == (bits if isinstance(network, QuantizedNetwork) else {})
+    assert json.loads(metadata["bits"]) == (bits if isinstance(made.network, QuantizedNetwork) else {})
 
 
 @pytest.mark.parametrize("data", [b"", b"mine", b"PK\x05\x06" + 18 * b"\0"])

@@ -148,7 +148,7 @@ def files(network: QuantizedNetwork, exported: Exported) -> dict[type[Quantizer]
     return {LSQ: (network, exported.data), NICE: (other, file.data)}
 
 
-ROUNDED = (1, 2, 3, 7, 8, 9, 12, 16, 17, 19)
+ROUNDED = (1, 2, 3, 8, 9, 16, 19)
 VALUES = (
     *(-1e9, -300.5, -129.5, -128.5, -4.5, -3.5, -1.5, -0.5, -0.3, 0.2, 0.5, 1.5, 2.5, 7.5, 8.5, 126.5, 127.5, 254.5),
     *(255.5, 2047.4, 2048.5, 4095.5, 65535.5, 262142.5, 262143.5, 1e9),

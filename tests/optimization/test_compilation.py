@@ -1,6 +1,5 @@
 """A search whose supernet is compiled: the same search, every program made before it starts."""
 
-import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -80,7 +79,13 @@ SPACES = {
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [*itertools.product(["module", "cells"], [FirstOrder, SecondOrder]), ("recomputed", FirstOrder)],
+    [
+        ("module", FirstOrder),
+        ("module", SecondOrder),
+        ("cells", FirstOrder),
+        pytest.param("cells", SecondOrder, marks=pytest.mark.slow),
+        ("recomputed", FirstOrder),
+    ],
 )
 def test_the_search_is_the_same_and_compiles_nothing_more(name: str, kind: type[BilevelOptimizer]) -> None:
     """Its backend runs every graph as PyTorch does, so that a trace of compiling shows in the last bit; cells, whose

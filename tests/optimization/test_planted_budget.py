@@ -69,14 +69,13 @@ def test_the_likeliest_genotype_spends_what_it_may(target: float, scale: float) 
 
 
 @pytest.mark.parametrize("scale", [0.3, 1.0, 3.0])
-@pytest.mark.parametrize("target", [12.0, 24.0])
-def test_a_target_is_met_where_the_loss_wants_more(target: float, scale: float) -> None:
+def test_a_target_is_met_where_the_loss_wants_more(scale: float) -> None:
     """Within 5 % after 400 steps, whatever the loss is worth, where it would otherwise spend almost all."""
-    budget = Target(COST, target, held="expected")
-    bilevel = searched(budget, DEARER_IS_BETTER, scale=scale)
     assert cost_of(searched(None, DEARER_IS_BETTER, scale=scale)) > 40
-    assert cost_of(bilevel) == pytest.approx(target, rel=0.05)
-    assert float(budget.multiplier) > 0
+    for target in (12.0, 24.0):
+        budget = Target(COST, target, held="expected")
+        assert cost_of(searched(budget, DEARER_IS_BETTER, scale=scale)) == pytest.approx(target, rel=0.05)
+        assert float(budget.multiplier) > 0
 
 
 def test_a_target_is_left_alone_where_the_loss_wants_less() -> None:
@@ -96,7 +95,7 @@ def test_a_target_spends_where_it_counts() -> None:
 
 
 def test_a_larger_penalty_ends_cheaper() -> None:
-    costs = [cost_of(searched(Penalty(COST, weight=w), DEARER_IS_BETTER)) for w in (0.01, 1.0, 4.0, 16.0, 64.0)]
+    costs = [cost_of(searched(Penalty(COST, weight=w), DEARER_IS_BETTER)) for w in (0.01, 4.0, 64.0)]
     assert costs == sorted(costs, reverse=True)
     assert costs[0] > 40
     assert costs[-1] < 12

@@ -57,11 +57,16 @@ def bilevel_of(
 
 
 def run(
-    *, kind: type[BilevelOptimizer] = FirstOrder, seed: int = 0, relaxation: Any = None, cells: bool = True
+    *,
+    kind: type[BilevelOptimizer] = FirstOrder,
+    seed: int = 0,
+    relaxation: Any = None,
+    cells: bool = True,
+    epochs: int = 3,
 ) -> tuple[list[EpochRecord], BilevelOptimizer]:
     space = tiny_cells() if cells else small_space(running=True)
-    bilevel = bilevel_of(space, recipe(), kind=kind, seed=seed, relaxation=relaxation)
-    return list(search(space, bilevel, feed(1), feed(2), recipe())), bilevel
+    bilevel = bilevel_of(space, recipe(epochs), kind=kind, seed=seed, relaxation=relaxation)
+    return list(search(space, bilevel, feed(1), feed(2), recipe(epochs))), bilevel
 
 
 def timeless(records: list[EpochRecord]) -> list[dict[str, Any]]:
@@ -253,10 +258,9 @@ def test_leaving_the_loop_stops_the_search() -> None:
 # determinism
 
 
-@pytest.mark.parametrize("relaxation", [Softmax, Gumbel])
 @pytest.mark.parametrize("kind", KINDS)
-def test_same_seed_same_search_and_another_seed_another(kind: type[BilevelOptimizer], relaxation: Any) -> None:
-    first, second, other = (run(kind=kind, seed=seed, relaxation=relaxation()) for seed in (3, 3, 4))
+def test_same_seed_same_search_and_another_seed_another(kind: type[BilevelOptimizer]) -> None:
+    first, second, other = (run(kind=kind, seed=seed, relaxation=Gumbel(), epochs=2) for seed in (3, 3, 4))
     assert timeless(first[0]) == timeless(second[0])
     assert first[0][-1].genotype.to_json() == second[0][-1].genotype.to_json()
     assert_same_bits(first[1].arch.state_dict(), second[1].arch.state_dict())
@@ -266,7 +270,7 @@ def test_same_seed_same_search_and_another_seed_another(kind: type[BilevelOptimi
 
 
 def test_the_kinds_search_differently() -> None:
-    alphas = {tuple(run(kind=kind)[0][-1].alphas["normal/0-2/op"]) for kind in KINDS}
+    alphas = {tuple(run(kind=kind, epochs=1)[0][-1].alphas["normal/0-2/op"]) for kind in KINDS}
     assert len(alphas) == 3
 
 

@@ -99,8 +99,13 @@ def test_a_weight_that_no_step_uses_stays(ends: dict[Case, list[dict[str, Any]]]
 # what travels
 
 
-def count(ranks: Ranks, optimizer: str) -> list[int]:
+def count(ranks: Ranks, *optimizers: str) -> list[list[int]]:
     """How many numbers each all-reduce of an architecture step has, beside the number of alphas and weights."""
+    return [count_of(ranks, optimizer) for optimizer in optimizers]
+
+
+def count_of(ranks: Ranks, optimizer: str) -> list[int]:
+    """The same of one optimizer."""
     _, bilevel = Case("no norm", optimizer=optimizer, sync=False).bilevel(ranks)
     sizes, all_reduce = [], dist.all_reduce
     dist.all_reduce = lambda tensor, *more: (sizes.append(tensor.numel()), all_reduce(tensor, *more))
@@ -115,13 +120,11 @@ def count(ranks: Ranks, optimizer: str) -> list[int]:
 
 
 def test_the_gradient_of_the_alphas_is_one_all_reduce() -> None:
-    for alphas, _, *sizes in on_ranks(count, "first_order"):
+    """The second order adds one for the step and one for its direction."""
+    for first, second in on_ranks(count, "first_order", "second_order"):
+        alphas, weights, *sizes = first
         assert sizes == [alphas + 1]  # and the loss
-
-
-def test_the_second_order_adds_one_for_the_step_and_one_for_its_direction() -> None:
-    for alphas, weights, *sizes in on_ranks(count, "second_order"):
-        assert sizes == [weights, weights, alphas + 1]
+        assert second == [alphas, weights, weights, weights, alphas + 1]
 
 
 # ranks that drift apart
@@ -168,8 +171,13 @@ def drifted() -> list[dict[str, str]]:
 # measuring
 
 
-def measure(ranks: Ranks, count: int) -> tuple[float, float]:
-    """Loss and accuracy of a fixed network over `count` images in batches of 8."""
+def measure(ranks: Ranks, *counts: int) -> list[tuple[float, float]]:
+    """Loss and accuracy of a fixed network over so many images."""
+    return [measured(ranks, count) for count in counts]
+
+
+def measured(ranks: Ranks, count: int) -> tuple[float, float]:
+    """The same over one number of images, in batches of 8."""
     images, labels = batch(5, count)
     batches = list(zip(images.split(8), labels.split(8), strict=True))
     own = [batches[turn] for turn in ranks.turns(len(batches))]
@@ -177,17 +185,16 @@ def measure(ranks: Ranks, count: int) -> tuple[float, float]:
     return evaluate(lambda x: x.flatten(1) @ weights.T, own, torch.nn.functional.cross_entropy, ranks=ranks)
 
 
-@pytest.mark.parametrize("count", [3, 16, 21])
-def test_every_image_is_measured_once(count: int) -> None:
+def test_every_image_is_measured_once() -> None:
     """Also where one rank has no batch at all."""
-    images, labels = batch(5, count)
-    logits = images.flatten(1) @ torch.linspace(-1, 1, 108, dtype=torch.float64).view(3, 36).T
-    wanted = [
-        float(torch.nn.functional.cross_entropy(logits, labels)),
-        float((logits.argmax(1) == labels).double().mean()),
-    ]
-    for found in on_ranks(measure, count):
-        assert list(found) == pytest.approx(wanted, rel=1e-12)
+    counts, wanted = (3, 16, 21), []
+    for count in counts:
+        images, labels = batch(5, count)
+        logits = images.flatten(1) @ torch.linspace(-1, 1, 108, dtype=torch.float64).view(3, 36).T
+        loss = torch.nn.functional.cross_entropy(logits, labels)
+        wanted.append((float(loss), float((logits.argmax(1) == labels).double().mean())))
+    for found in on_ranks(measure, *counts):
+        assert found == [pytest.approx(one, rel=1e-12) for one in wanted]
 
 
 def test_what_rank_0_calibrates_is_what_all_ranks_have() -> None:
@@ -198,3 +205,18 @@ def test_what_rank_0_calibrates_is_what_all_ranks_have() -> None:
     fresh = alone(calibrated, False)
     assert any(not torch.equal(value, first[name]) for name, value in fresh.items() if name.endswith("bounds"))
     assert any(not torch.equal(value, first[name]) for name, value in fresh.items() if name.endswith("step"))
+
+
+def tell(ranks: Ranks) -> list[str]:
+    """What both ranks are told, and who was asked."""
+    asked = []
+
+    def make() -> str:
+        asked.append(f"rank {ranks.rank}")
+        return f"from {ranks.rank} of {ranks.size}, ü"
+
+    return [ranks.of_first(make), *asked]
+
+
+def test_a_text_that_rank_0_makes_is_that_of_all() -> None:
+    assert on_ranks(tell) == [["from 0 of 2, ü", "rank 0"], ["from 0 of 2, ü"]]

@@ -14,6 +14,7 @@ from PIL import Image
 
 from nas.architecture import Edge, Graph
 from nas.rendering import Picture, draw, picture
+from nas.rendering.fonts import use_matplotlib_fonts
 from nas.rendering.plain_drawing import plain_figure
 from tests.rendering.genotypes import PUBLISHED, chain, published
 
@@ -116,12 +117,17 @@ def in_a_new_process(code: str, **environment: str) -> str:
     return subprocess.run(command, env=variables, capture_output=True, text=True, check=True).stdout
 
 
-def test_fonts_are_matplotlibs_unless_the_user_chose(tmp_path):
+def test_fonts_are_matplotlibs(tmp_path):
     code = "import os; from nas.rendering import draw; draw('digraph {a}', 'png'); print(os.environ['FONTCONFIG_FILE'])"
     path = in_a_new_process(code, MPLCONFIGDIR=str(tmp_path)).strip()
     with open(path, encoding="utf-8") as file:
         assert f"{matplotlib.get_data_path()}/fonts/ttf" in file.read()
-    assert in_a_new_process(code, FONTCONFIG_FILE="/my/own.conf").strip() == "/my/own.conf"
+
+
+def test_fonts_that_the_user_chose_are_kept(monkeypatch):
+    monkeypatch.setenv("FONTCONFIG_FILE", "/my/own.conf")
+    use_matplotlib_fonts()
+    assert os.environ["FONTCONFIG_FILE"] == "/my/own.conf"
 
 
 def test_pyplot_and_the_backend_are_left_alone():

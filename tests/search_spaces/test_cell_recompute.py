@@ -140,7 +140,7 @@ def test_weights_go_from_one_to_the_other() -> None:
 def peak(space: CellSpace) -> int:
     """The most memory of a forward and backward pass through eight cells."""
     net, arch = space.supernet(Skeleton(channels=8, num_cells=8)), ArchParameters(space.choices)
-    objective, images = Objective(net), random_images(8, 3, 16, 16).float()
+    objective, images = Objective(net), random_images(8, 3, 8, 8).float()
 
     def step() -> None:
         loss, _ = objective((images, torch.arange(8)), arch.mixture(Softmax().sample))

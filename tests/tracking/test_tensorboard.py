@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import metadata
+from tensorboard.summary.writer import event_file_writer
 
 from nas.tracking import TensorBoard
 from nas.tracking.picture import Size, gif_size, png_size
@@ -74,7 +75,9 @@ def test_a_setting_that_is_no_plain_value_is_named(tmp_path, value):
         board.hparams({"lr": 0.1, "widths": value}, {})
 
 
-def test_a_resumed_run_hides_what_the_interrupted_one_logged_later(tmp_path):
+def test_a_resumed_run_hides_what_the_interrupted_one_logged_later(tmp_path, monkeypatch):
+    """Also if it begins in the same second: then a 10th file would be read before the 9th."""
+    monkeypatch.setattr(event_file_writer, "_global_uid", event_file_writer.AtomicCounter(9))
     with TensorBoard(tmp_path) as board:
         for epoch in range(4):
             board.scalars({"loss": epoch}, epoch)
