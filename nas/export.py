@@ -36,6 +36,8 @@ def export_network(config: DictConfig) -> None:
     print(f"exported {shown(path)}, {len(exported.data):,} bytes, the weights after epoch {retrained.epoch}")
     comparison = exported.comparison
     print(f"largest difference to the network's logits {comparison.difference:.2g}, allowed {comparison.allowed:.2g}")
+    if comparison.turned:
+        print(f"{comparison.turned:,} numbers at the border of two levels were rounded to the other one in the file")
 
 
 def _metadata(retrained: Retrained) -> dict[str, str]:
