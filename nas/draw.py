@@ -7,6 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from nas.cli.command import run
 from nas.cli.drawing import write_picture, write_sizes
+from nas.cli.following import check_following
 from nas.cli.mistakes import checked
 from nas.cli.parts import space_of
 from nas.cli.settings import Draw
@@ -16,6 +17,7 @@ from search_spaces.genotypes import read_genotype
 def draw(config: DictConfig) -> None:
     """Writes the picture as .dot, .svg and .png, and where sizes were chosen, those as bars."""
     settings: Draw = checked("draw", OmegaConf.to_container(config, resolve=True))
+    check_following(settings.genotype)
     genotype = read_genotype(settings.genotype)
     stem = Path(settings.output) if settings.output else _beside(Path(settings.genotype))
     stem.parent.mkdir(parents=True, exist_ok=True)
