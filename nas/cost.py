@@ -9,6 +9,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from nas.cli.command import run
+from nas.cli.following import check_following
 from nas.cli.mistakes import checked
 from nas.cli.parts import require_use, space_of
 from nas.cli.settings import Cost
@@ -23,6 +24,7 @@ DEFAULTS = {"cifar": (10, (3, 32, 32)), "imagenet": (1000, (3, 224, 224))}
 def cost(config: DictConfig) -> None:
     """Prints one JSON object: the fields of `nas.costs.Cost`, `auxiliary_params` only where there is such a head."""
     settings: Cost = checked("cost", OmegaConf.to_container(config, resolve=True))
+    check_following(settings.genotype)
     genotype = read_genotype(settings.genotype)
     classes, shape = DEFAULTS[settings.network.stem]
     if settings.input_shape is not None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from nas.cli.command import run
+from nas.cli.following import check_following
 from nas.cli.mistakes import checked
 from nas.cli.parts import space_of
 from nas.cli.settings import Draw
@@ -17,6 +18,7 @@ def draw(config: DictConfig) -> None:
     from nas.cli.drawing import write_picture, write_sizes  # here, so that --help and errors do not wait for matplotlib
 
     settings: Draw = checked("draw", OmegaConf.to_container(config, resolve=True))
+    check_following(settings.genotype)
     genotype = read_genotype(settings.genotype)
     stem = Path(settings.output) if settings.output else _beside(Path(settings.genotype))
     stem.parent.mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from nas.cli.command import run
+from nas.cli.following import check_following
 from nas.cli.mistakes import checked
 from nas.cli.progress import shown
 from nas.cli.retrained import Retrained, read_retrained
@@ -19,6 +20,7 @@ from nas.tracking import versions, write_atomically
 def export_network(config: DictConfig) -> None:
     """Writes the file, after its logits have been compared with those of the network."""
     settings: Export = checked("export", OmegaConf.to_container(config, resolve=True))
+    check_following(settings.genotype)
     file_format: FileFormat = instantiate(settings.format)
     retrained = read_retrained(settings.genotype, settings.space)
     metadata = _metadata(retrained)
@@ -36,6 +38,8 @@ def export_network(config: DictConfig) -> None:
     print(f"exported {shown(path)}, {len(exported.data):,} bytes, the weights after epoch {retrained.epoch}")
     comparison = exported.comparison
     print(f"largest difference to the network's logits {comparison.difference:.2g}, allowed {comparison.allowed:.2g}")
+    if comparison.turned:
+        print(f"{comparison.turned:,} numbers at the border of two levels were rounded to the other one in the file")
 
 
 def _metadata(retrained: Retrained) -> dict[str, str]:

@@ -19,11 +19,12 @@ from torch import nn
 from nas.architecture import Genotype
 from nas.cli.command import run
 from nas.cli.devices import device_of
-from nas.cli.following import search_summary, taken_over
+from nas.cli.following import check_following, search_summary, taken_over
 from nas.cli.inheritance import inherited_network
 from nas.cli.mistakes import checked
 from nas.cli.parts import feed_of, recipe_of, require_use, skeleton_of, space_of
 from nas.cli.progress import last_good_state_named, progress, shown
+from nas.cli.regularization import require_regularizable
 from nas.cli.resuming import Keeper, left_by, without_resume
 from nas.cli.settings import Retrain
 from nas.costs import count
@@ -90,6 +91,7 @@ def retrain(config: DictConfig) -> None:
 
 
 def _parts(settings: Retrain) -> Parts:
+    check_following(settings.genotype)
     device, recipe = device_of(settings.device, settings.threads), recipe_of(settings.trainer)
     genotype, found_by = read_genotype(settings.genotype), search_summary(settings.genotype)
     space = space_of(genotype, settings.space)
@@ -104,6 +106,7 @@ def _parts(settings: Retrain) -> Parts:
     else:
         network = space.network(genotype, skeleton).to(device)
         calibrate(network, lambda: network(feed.first_images()))
+    require_regularizable(network, feed, settings.trainer, HydraConfig.get().overrides.task)
     criterion = nn.CrossEntropyLoss(label_smoothing=settings.trainer.label_smoothing)
     loss = DiscreteLoss(criterion, settings.trainer.auxiliary_weight)
     training = Training(network, feed, recipe, loss, device, drop_path=settings.trainer.drop_path)

@@ -1,17 +1,20 @@
-"""What a retraining takes over from the search that it follows."""
+"""What a command takes over from the run that it follows, and what it asks for again."""
 
 import os
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
+from hydra.core.hydra_config import HydraConfig
 
-from nas.cli.arguments import overrides
+from nas.cli.arguments import keys_given, overrides
 from nas.tracking import read_summary
 from nas.tracking.summary import Summary
 
 _TAKEN = re.compile(r"(seed|space|data)=\w+|data\.(?!.*(_target_|\$))[\w.]+=.*")
+_NAMES_A_CLASS = re.compile(r"space\.(?!_target_)\w+(\.|=).*_target_", re.DOTALL)
 
 
 def taken_over(arguments: Sequence[str]) -> list[str]:
@@ -27,6 +30,44 @@ def taken_over(arguments: Sequence[str]) -> list[str]:
         return []
     found = [(key, f"{key}={value}") for _, key, value in overrides(_read(recorded))]
     return [word for key, word in found if _TAKEN.fullmatch(word) and key.split(".")[0] not in own]
+
+
+def check_following(genotype: str) -> None:
+    """A ValueError where a command that follows a search is given too little of its space, or what it cannot use."""
+    arguments = HydraConfig.get().overrides.task
+    _require_own_classes(genotype, arguments)
+    _refuse_weights_to_start_from(arguments)
+
+
+def _require_own_classes(genotype: str, arguments: Sequence[str]) -> None:
+    """A ValueError where parts of the space in `genotype=RUN_DIR` are classes that the arguments don't name again.
+
+    Only a person can say whether they are theirs, so the error tells what the run was started with, and nothing of it
+    is used. Another space than that of the run names its own.
+    """
+    recorded = Path(genotype) / ".hydra" / "overrides.yaml"
+    if not os.path.isfile(recorded):
+        return
+    words = {key: value for _, key, value in overrides(_read(recorded)) if key.split(".")[0] == "space"}
+    classes = {key.split(".")[1] for key, value in words.items() if _NAMES_A_CLASS.match(f"{key}={value}")}
+    given = {key: value for _, key, value in overrides(arguments)}
+    same = given.get("space", words.get("space")) == words.get("space")
+    if same and classes - {key.split(".")[0] for key in keys_given("space", arguments)}:
+        again = [f"+{key}={value}" if key == "space" else f"{key}={value}" for key, value in words.items()]
+        raise ValueError(
+            f"{genotype} was made with classes of your own, which are never taken from a run directory: it may come "
+            f"from a stranger. If they are yours, type them again: {shlex.join(again)}"
+        )
+
+
+def _refuse_weights_to_start_from(arguments: Sequence[str]) -> None:
+    """A ValueError where the arguments give weights for the start of a search to a command that does not search."""
+    for _, key, value in overrides(arguments):
+        if key == "space.init_from" and value != "null":
+            raise ValueError(
+                f"space.init_from={value} are weights that a search starts from, and this command does not search: "
+                "leave it out; nas.retrain init=inherit goes on from the weights of a search"
+            )
 
 
 def _read(path: Path) -> list[str]:

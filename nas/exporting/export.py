@@ -16,7 +16,7 @@ from nas.exporting.tracing import traced
 
 @dataclass(frozen=True)
 class Exported:
-    """The bytes of a file, and how far its logits are from those of the network."""
+    """The bytes of a file, and how far it is from the network."""
 
     data: bytes
     comparison: Comparison
@@ -36,14 +36,15 @@ def export(
     layer, by module path.
 
     Raises:
-        ValueError: a network that cannot be traced or written, or a file whose logits differ by more than the
-            tolerance allows, as `compare` says.
+        ValueError: a network that cannot be traced or written, or a file that differs by more than the tolerance
+            allows, as `compare` says.
     """
     network = copy.deepcopy(network).cpu().eval()
     channels, height, width = batches[0].shape[1:]
     program = traced(portable(network), (channels, height, width))
     data = file_format.write(program, {**metadata, "bits": json.dumps(_bits(network))})
-    return Exported(data, compare(network, file_format.load(data), batches, tolerance))
+    files = [file_format.load(data, inputs=inputs) for inputs in (False, True)]
+    return Exported(data, compare(network, files, batches, tolerance))
 
 
 def random_batches(image_shape: tuple[int, int, int], sizes: Sequence[int] = (1, 3)) -> list[Tensor]:

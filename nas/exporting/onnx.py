@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 
-from nas.exporting.format import FileFormat
+from nas.exporting.format import FileFormat, Rounding, Run
 from nas.exporting.quantized import integers
 from nas.exporting.tracing import torch_warnings_of_itself
 
@@ -67,16 +67,33 @@ class Onnx(FileFormat):
         onnx.checker.check_model(data, full_check=True)
         return data
 
-    def load(self, data: bytes) -> Callable[[Tensor], Tensor]:
+    def load(self, data: bytes, *, inputs: bool = False) -> Callable[[Tensor], Run]:
+        import onnx
         import onnxruntime
 
+        from nas.exporting.onnx_operators import rounding_places
+
+        model = onnx.load_model_from_string(data)
+        places = rounding_places(model.graph)
+        told = {name: None for place in places for name in (place if inputs else place[:1])}
+        outputs = ["logits", *(name for name in told if name != "images")]
+        model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in outputs[1:])
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         try:
-            session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+            session = onnxruntime.InferenceSession(
+                model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+            )
         except Exception as error:  # its errors have no class in common
             raise ValueError(f"onnxruntime cannot run the file: {str(error).splitlines()[0]}") from error
-        return lambda images: torch.from_numpy(session.run(["logits"], {"images": images.numpy()})[0])
+
+        def run(images: Tensor) -> Run:
+            arrays = session.run(outputs, {"images": images.numpy()})
+            found = {"images": images} | dict(zip(outputs, map(torch.from_numpy, arrays), strict=True))
+            roundings = [Rounding(found[codes], found[given] if inputs else None) for codes, given in places]
+            return Run(found["logits"], roundings)
+
+        return run
 
     def metadata(self, data: bytes) -> Mapping[str, str]:
         import onnx

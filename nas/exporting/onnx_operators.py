@@ -44,3 +44,21 @@ def translations(opset: int) -> dict[Any, Callable[..., Any]]:
         torch.ops.nas.fake_quantize.default: fake_quantize,
         torch.ops.nas.dequantize.default: dequantize,
     }
+
+
+def rounding_places(graph: onnx.GraphProto) -> list[tuple[str, str]]:
+    """Where a graph rounds, as `fake_quantize` above writes it: names of the whole numbers and of what is rounded.
+
+    torch.onnx leaves out a division by 1, and makes one of equal nodes.
+    """
+    makers = {output: node for node in graph.node for output in node.output}
+    places = []
+    for node in graph.node:
+        if node.op_type == "QuantizeLinear":
+            places.append((node.output[0], node.input[0]))
+        before = makers.get(node.input[0])
+        if node.op_type == "Clip" and before is not None and before.op_type == "Round":
+            division = makers.get(before.input[0])
+            divided = division if division is not None and division.op_type == "Div" else before
+            places.append((node.output[0], divided.input[0]))
+    return places

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.fx import Graph, Node
 
 
 @torch.library.custom_op("nas::fake_quantize", mutates_args=())
@@ -42,3 +43,15 @@ DECOMPOSITIONS: dict[Any, Callable[..., Tensor]] = {
     torch.ops.nas.dequantize.default: _dequantize,
 }
 """Both in PyTorch's own operations, for a file that has to be read without this package."""
+
+
+def rounding_places(graph: Graph) -> list[tuple[Node, Node]]:
+    """Where a graph of PyTorch's own operations rounds, as they do it: the whole numbers, and what is rounded."""
+    aten = torch.ops.aten
+    places = []
+    for node in graph.find_nodes(op="call_function", target=aten.round.default):
+        (division,) = node.all_input_nodes
+        clamps = [user for user in node.users if user.target is aten.clamp.default]
+        if division.target is aten.div.Tensor and clamps:
+            places.append((clamps[0], division.all_input_nodes[0]))
+    return places

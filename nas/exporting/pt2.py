@@ -4,13 +4,15 @@ import io
 import json
 import zipfile
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.export import ExportedProgram
+from torch.fx import GraphModule, Interpreter, Node
 
-from nas.exporting.format import FileFormat
-from nas.exporting.operators import DECOMPOSITIONS
+from nas.exporting.format import FileFormat, Rounding, Run
+from nas.exporting.operators import DECOMPOSITIONS, rounding_places
 from nas.exporting.tracing import torch_warnings_of_itself
 
 METADATA = "metadata.json"
@@ -32,9 +34,19 @@ class Pt2(FileFormat):
             torch.export.save(plain, file, extra_files={METADATA: json.dumps(dict(metadata), indent=2)})
         return file.getvalue()
 
-    def load(self, data: bytes) -> Callable[[Tensor], Tensor]:
+    def load(self, data: bytes, *, inputs: bool = False) -> Callable[[Tensor], Run]:
         with torch_warnings_of_itself():
-            return torch.export.load(io.BytesIO(data)).module()
+            module = torch.export.load(io.BytesIO(data)).module()
+
+        places = rounding_places(module.graph)
+
+        def run(images: Tensor) -> Run:
+            values = _Values(module)
+            logits = values.run(images)
+            found = [(values.kept[codes], values.kept[given]) for codes, given in places]
+            return Run(logits, [Rounding(codes, given if inputs else None) for codes, given in found])
+
+        return run
 
     def metadata(self, data: bytes) -> Mapping[str, str]:
         try:
@@ -43,3 +55,17 @@ class Pt2(FileFormat):
                 return dict(json.loads(archive.read(name)))
         except (zipfile.BadZipFile, ValueError):
             return {}
+
+
+class _Values(Interpreter):
+    """Runs a module and keeps what rounding reads and gives."""
+
+    def __init__(self, module: GraphModule) -> None:
+        super().__init__(module)
+        self.kept: dict[Node, Any] = dict.fromkeys(node for place in rounding_places(module.graph) for node in place)
+
+    def run_node(self, n: Node) -> Any:
+        value = super().run_node(n)
+        if n in self.kept:
+            self.kept[n] = value
+        return value

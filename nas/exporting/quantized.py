@@ -15,16 +15,27 @@ INTEGERS = (torch.uint8, torch.int8, torch.uint16, torch.int16, torch.int32)
 
 @dataclass(frozen=True)
 class Grid:
-    """The values step * k, for whole k from `low` to `high`; step is a 0-dim tensor."""
+    """The values step * k + offset, for whole k from `low` to `high`; step and offset are 0-dim tensors."""
 
     step: Tensor
     low: int
     high: int
+    offset: Tensor
+
+    def values(self, codes: Tensor) -> Tensor:
+        """step * k + offset of every k."""
+        return codes.to(self.step.dtype) * self.step + self.offset
 
 
 def grid_of(quantizer: Quantizer) -> Grid:
-    """The grid of a quantizer, x -> step * clamp(round(x / step), low, high)."""
-    return Grid(quantizer.step_size().detach().clone(), *quantizer.levels)
+    """The grid of a quantizer, x -> step * clamp(round((x - offset) / step), low, high) + offset.
+
+    Only an input with one bit of both signs has an offset: its values are -step and step, with nothing between.
+    """
+    step = quantizer.step_size().detach().clone()
+    if quantizer.operand == "input" and quantizer.bits == 1 and quantizer.signed:
+        return Grid(2 * step, 0, 1, -step)
+    return Grid(step, *quantizer.levels, torch.zeros_like(step))
 
 
 def integers(low: int, high: int) -> torch.dtype:
@@ -95,24 +106,27 @@ class Within(nn.Module):
 
     def __init__(self, grid: Grid) -> None:
         super().__init__()
-        self.register_buffer("low", grid.low * grid.step)
-        self.register_buffer("high", grid.high * grid.step)
+        self.register_buffer("low", grid.values(torch.tensor(grid.low)))
+        self.register_buffer("high", grid.values(torch.tensor(grid.high)))
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.clamp(x, self.low, self.high)
 
 
 class Signs(nn.Module):
-    """Rounds to -step or step, which one bit of both signs means: 2 * step * k - step, k = 0 or 1."""
+    """Rounds to the two levels of one bit of both signs."""
 
     step: Tensor
+    offset: Tensor
 
     def __init__(self, quantizer: Quantizer) -> None:
         super().__init__()
-        self.register_buffer("step", grid_of(quantizer).step)
+        grid = grid_of(quantizer)
+        self.register_buffer("step", grid.step)
+        self.register_buffer("offset", grid.offset)
 
     def forward(self, x: Tensor) -> Tensor:
-        return fake_quantize(x + self.step, 2 * self.step, 0, 1) - self.step
+        return fake_quantize(x - self.offset, self.step, 0, 1) + self.offset
 
 
 class Dequantize(nn.Module):

@@ -46,6 +46,11 @@ def set_drop_path(network: nn.Module, probability: float) -> None:
             module.probability = _checked(probability)
 
 
+def has_drop_path(network: nn.Module) -> bool:
+    """Whether `set_drop_path` changes anything in a network."""
+    return any(isinstance(module, DropPath) for module in network.modules())
+
+
 def _checked(probability: float) -> float:
     if not 0 <= probability < 1:
         raise ValueError(f"the probability of drop path is {probability}; give one in [0, 1)")

@@ -1,6 +1,7 @@
 """Spaces of sizes on the command line: keys without use and every other mistake are one line, and runs follow on."""
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,42 @@ def test_there_is_no_auxiliary_head(command: str, bits_run: Path, tmp_path: Path
     assert outcome.error == (
         "space 'bit_width' has no use for network.auxiliary; its networks have no auxiliary head: leave it out"
     )
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("trainer.drop_path=0.2", "trainer.drop_path is 0.2, but this network has no paths to drop: leave it out"),
+        (
+            "trainer={auxiliary_weight:0.4}",
+            "trainer.auxiliary_weight is 0.4, but this network has no auxiliary head: leave it out",
+        ),
+        (
+            "space.init_from=weights.pt",
+            "space.init_from=weights.pt are weights that a search starts from, and this command does not search: leave "
+            "it out; nas.retrain init=inherit goes on from the weights of a search",
+        ),
+    ],
+)
+def test_what_a_retraining_cannot_use_is_refused(word: str, message: str, bits_run: Path, tmp_path: Path) -> None:
+    words = (f"genotype={bits_run}", "+space=bit_width", *TINY, "hydra.run.dir=run")
+    assert call("retrain", *words, word, cwd=tmp_path).error == message
+
+
+@pytest.mark.parametrize("command", ["cost", "draw", "export"])
+def test_weights_to_start_from_are_for_searches(command: str, bits_run: Path, tmp_path: Path) -> None:
+    words = (f"genotype={bits_run}", "+space=bit_width", "space.init_from=weights.pt")
+    assert call(command, *words, cwd=tmp_path).error.startswith("space.init_from=weights.pt are weights that a search")
+
+
+def test_a_network_of_one_s_own_is_typed_again_and_the_error_says_what(tmp_path: Path) -> None:
+    own = ("+space=bit_width", "space.backbone=null", f"space.network={OWN}")
+    digits = ("space.input_shape=[1,8,8]", *TINY)
+    succeed("search", *own, *digits, "hydra.run.dir=run", cwd=tmp_path)
+    for command in ("retrain", "cost", "draw", "export"):
+        said, asked = call(command, "genotype=run", cwd=tmp_path).error.split("type them again: ")
+        assert said.startswith("run was made with classes of your own, which are never taken from a run directory")
+        assert shlex.split(asked) == [*own, digits[0]]
 
 
 def test_the_number_of_classes_is_used(tmp_path: Path) -> None:
@@ -143,7 +180,7 @@ def test_ones_own_network_is_followed_by_every_command(tmp_path: Path) -> None:
         succeed("retrain", *words, cwd=tmp_path)
     counted = succeed("cost", "genotype=run", "+space=channel_width", *own, "input_shape=[1,8,8]", cwd=tmp_path).out
     assert f'"params": {read_json(tmp_path / "scratch" / "summary.json")["params"]},' in counted
-    assert "give space.backbone, or your own" in call("retrain", "genotype=run", *TINY, cwd=tmp_path).error
+    assert "type them again: +space=channel_width" in call("export", "genotype=scratch", cwd=tmp_path).error
     lost = call("retrain", "genotype=run", *own, *TINY, cwd=tmp_path).error
     assert lost == "space.backbone, space.network is given without a space; add +space=NAME, the one of the genotype"
 

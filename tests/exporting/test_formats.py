@@ -50,7 +50,7 @@ def test_the_file_computes_the_logits_of_the_network(made: Made, size: int) -> N
     images = torch.randn(size, *IMAGE, generator=torch.Generator().manual_seed(size))
     with torch.no_grad():
         wanted = network.eval()(images)
-    found = made.form.load(exported.data)(images)
+    found = made.form.load(exported.data)(images).logits
     assert found.shape == wanted.shape == (size, 10)
     assert (found - wanted).abs().max() <= exported.comparison.allowed
     assert exported.comparison.difference <= exported.comparison.allowed

@@ -178,7 +178,7 @@ def test_halves_round_to_even_and_ranges_end_where_their_bits_do(file_format: Fi
     images = torch.tensor(VALUES).reshape(1, 1, 1, -1)
     exported = export(Rounded(signed=signed), [images], file_format=file_format, tolerance=1e-4, metadata={})
     assert exported.comparison.difference == 0
-    _, found = file_format.load(exported.data)(images.repeat(2, 1, 1, 1)).detach().numpy()
+    _, found = file_format.load(exported.data)(images.repeat(2, 1, 1, 1)).logits.detach().numpy()
     for bits, row in zip(ROUNDED, found, strict=True):
         low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
         wanted = np.sign(VALUES) if bits == 1 and signed else np.clip(np.rint(VALUES), low, high)
