@@ -3,10 +3,10 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import torch
 from torch import Tensor, nn
+
+from nas.reading import load_tensors, shown
 
 PREFIX = "network."
 """What the weights of a retrained network of this package are called by more than those of the network itself."""
@@ -25,7 +25,7 @@ def load_pretrained(network: nn.Module, source: str) -> None:
         weights = {name.removeprefix(PREFIX): value for name, value in weights.items()}
     differences = [
         *(f"{name} is missing" for name in wanted if name not in weights),
-        *(f"{name} is not in the network" for name in weights if name not in wanted),
+        *(f"{shown(name)} is not in the network" for name in weights if name not in wanted),
         *(
             f"{name} is {list(weights[name].shape)} there and {list(value.shape)} in the network"
             for name, value in wanted.items()
@@ -42,18 +42,21 @@ def load_pretrained(network: nn.Module, source: str) -> None:
 
 
 def _read(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise ValueError(
             f"space.init_from {path} is no file; give a state dict saved by torch, or a run of nas.retrain"
         )
     try:
-        found: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises what its readers raise: pickle, zip and runtime errors
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"space.init_from {path} cannot be read as weights: {reason}") from None
+        found = load_tensors(path, "file of weights")
+    except ValueError as error:
+        raise ValueError(f"space.init_from {error}") from None
     for key in ("state", "weights"):  # where a checkpoint of this package holds them
         if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
             found = found[key]
-    if not isinstance(found, Mapping) or not found or not all(isinstance(value, Tensor) for value in found.values()):
+    if (
+        not isinstance(found, Mapping)
+        or not found
+        or not all(isinstance(name, str) and isinstance(value, Tensor) for name, value in found.items())
+    ):
         raise ValueError(f"space.init_from {path} holds no state dict of tensors; save network.state_dict()")
     return dict(found)
