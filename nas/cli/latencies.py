@@ -1,5 +1,6 @@
 """The latencies that a budget goes by: a file, completed by what is measured on the device of the run."""
 
+import os
 import time
 from functools import partial
 from pathlib import Path
@@ -9,8 +10,12 @@ import torch
 from nas.cli.settings import Budget
 from nas.costs import Conditions, LatencyTable, LayerShape, Seconds, latency_table, timed
 from nas.parallel import Ranks
+from nas.reading import read_text
 from nas.space import SearchSpace, Skeleton
 from nas.tracking import write_atomically
+
+LARGEST_TABLE = 16_000_000
+"""Bytes: more than 100,000 layers."""
 
 
 def measured(settings: Budget, space: SearchSpace, skeleton: Skeleton, device: torch.device, ranks: Ranks) -> Seconds:
@@ -52,8 +57,8 @@ def _completed(settings: Budget, shapes: list[LayerShape], device: torch.device)
 
 
 def _read(path: Path) -> LatencyTable | None:
-    """The table of a file, None where there is no file; bytes that are no text are no table either."""
-    return LatencyTable.from_json(path.read_text(errors="replace")) if path.exists() else None
+    """The table of a file, None where there is nothing."""
+    return LatencyTable.from_json(read_text(path, LARGEST_TABLE)) if os.path.lexists(path) else None
 
 
 def _require_fitting(known: LatencyTable | None, here: Conditions, *, anywhere: bool) -> None:

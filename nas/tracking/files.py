@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from nas.reading import parse_json, read_bytes, shown
+
+LARGEST_LOG = 256_000_000
+"""Bytes: 10,000 epochs with the alphas of several thousand candidates."""
+
 
 def write_atomically(path: Path | str, data: bytes | str) -> None:
     """Writes the whole file or nothing: a temporary name in the same folder, fsync, then a rename over `path`.
@@ -40,10 +45,9 @@ def read_lines(path: Path | str) -> list[dict[str, Any]]:
     """What `append_line` wrote, oldest first, without a last line that is unfinished.
 
     Raises:
-        ValueError: a line that is not a JSON object, with its number.
-        FileNotFoundError: no such file.
+        ValueError: a line that is not a JSON object, with its number; no such file, or one that is too large.
     """
-    finished = Path(path).read_bytes().split(b"\n")[:-1]
+    finished = read_bytes(path, LARGEST_LOG).split(b"\n")[:-1]
     return [_parse(line, f"{path}, line {number}") for number, line in enumerate(finished, start=1)]
 
 
@@ -70,9 +74,9 @@ def _cut_unfinished_line(file: BinaryIO) -> None:
 
 def _parse(line: bytes, place: str) -> dict[str, Any]:
     try:
-        data = json.loads(line)
-    except (ValueError, RecursionError) as error:
+        data = parse_json(line)
+    except ValueError as error:
         raise ValueError(f"{place} is not JSON ({error}): it was not written by append_line, or was edited") from None
     if not isinstance(data, dict):
-        raise ValueError(f"{place} is {line[:40]!r}; a line holds one JSON object: remove or mend it")
+        raise ValueError(f"{place} is {shown(data)}; a line holds one JSON object: remove or mend it")
     return data

@@ -12,7 +12,7 @@ from nas.costs import CostModel, Seconds
 from nas.space import DiscreteNetwork, SearchSpace, Skeleton, best_candidate, largest
 from nas.supernet import MixedModule, MixedOp, PartialChannels
 from search_spaces.cells.backbone import CellBackbone, CellPlace
-from search_spaces.cells.decisions import KINDS, CellDecisions, Gene, from_genotype, to_genotype
+from search_spaces.cells.decisions import KINDS, MOST_GENES, CellDecisions, Gene, from_genotype, to_genotype
 from search_spaces.cells.network import CellNetwork, DiscreteCell
 from search_spaces.cells.supernet import SearchCell, input_choice, op_choice
 from search_spaces.operators import (
@@ -27,6 +27,7 @@ from search_spaces.operators import (
 
 BATCHED = "batched"
 EXECUTIONS = (BATCHED, "edge_by_edge")
+MOST_NODES = MOST_GENES // 2
 
 
 class CellSpace(SearchSpace):
@@ -74,9 +75,10 @@ class CellSpace(SearchSpace):
         if not isinstance(recompute, bool):
             raise ValueError(f"space.recompute is {recompute!r}; give true or false")
         self._norm = BATCHED_SEARCH if execution == BATCHED else SEARCH
-        for setting in ("num_nodes", "partial_channels"):
-            if getattr(self, setting) < 1:
-                raise ValueError(f"space.{setting} is {getattr(self, setting)}; give at least 1")
+        if partial_channels < 1:
+            raise ValueError(f"space.partial_channels is {partial_channels}; give at least 1")
+        if not 1 <= num_nodes <= MOST_NODES:
+            raise ValueError(f"space.num_nodes is {num_nodes}; give at least 1 and at most {MOST_NODES}")
         if inputs_per_node not in (1, 2):
             raise ValueError(f"space.inputs_per_node is {inputs_per_node}; the first node has two inputs: give 1 or 2")
         self.kept_operators = [operator for operator in self.operators if operator != NONE]
