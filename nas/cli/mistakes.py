@@ -16,6 +16,7 @@ from nas.cli.settings import SETTINGS
 from nas.cli.signatures import part_mistakes
 from nas.optimization import NonFiniteLossError
 from nas.parallel import DisagreementError
+from nas.reading import one_line
 
 
 class Mistakes(ValueError):
@@ -115,12 +116,12 @@ def checked(config_name: str, config: Any) -> Any:
 def in_one_line(error: BaseException) -> list[str]:
     """The lines that tell a person of a mistake; none for an error that is the program's own."""
     if isinstance(error, Mistakes):
-        return error.lines
+        return [one_line(line) for line in error.lines]
     if isinstance(error, InstantiationException) and error.__cause__ is not None:
-        return in_one_line(error.__cause__) or [" ".join(str(error).split())]
+        return in_one_line(error.__cause__) or [one_line(error)]
     told = ValueError | NonFiniteLossError | DisagreementError | HydraException | OmegaConfBaseException | OSError
     if isinstance(error, told):
-        return [" ".join(str(error).split())]
+        return [one_line(error)]
     return []
 
 

@@ -2,8 +2,6 @@
 
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,9 +15,8 @@ KINDS = {
 """What is no file that can be read from its beginning to its end: some of them would let the program wait forever."""
 
 
-@contextmanager
-def opened(path: Path | str, limit: int) -> Iterator[BinaryIO]:
-    """A file of at most `limit` bytes, open for reading.
+def opened(path: Path | str, limit: int) -> BinaryIO:
+    """A file of at most `limit` bytes, open for reading; like other files, a context manager.
 
     Raises:
         ValueError: nothing that can be read there, no regular file, or a larger one; one line that names it.
@@ -28,13 +25,11 @@ def opened(path: Path | str, limit: int) -> Iterator[BinaryIO]:
         found = os.stat(path)
         kind = stat.S_IFMT(found.st_mode)
         if kind != stat.S_IFREG:
-            raise ValueError(f"{path} is {KINDS.get(kind, 'something else')}, not a file")
+            raise ValueError(f"{str(path)!r} is {KINDS.get(kind, 'something else')}, not a file")
         _check_size(path, found.st_size, limit)
-        file = open(path, "rb")  # noqa: SIM115
+        return open(path, "rb")
     except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
-    with file:
-        yield file
+        raise ValueError(f"{str(path)!r} cannot be read: {error.strerror}") from None
 
 
 def read_bytes(path: Path | str, limit: int) -> bytes:
@@ -43,7 +38,7 @@ def read_bytes(path: Path | str, limit: int) -> bytes:
         try:
             data = file.read(limit + 1)  # not all of it: some files of the system are longer than they say
         except OSError as error:
-            raise ValueError(f"{path} cannot be read: {error.strerror}") from None
+            raise ValueError(f"{str(path)!r} cannot be read: {error.strerror}") from None
     _check_size(path, len(data), limit)
     return data
 
@@ -53,9 +48,9 @@ def read_text(path: Path | str, limit: int) -> str:
     try:
         return read_bytes(path, limit).decode()
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not text: byte {error.start} is not UTF-8") from None
+        raise ValueError(f"{str(path)!r} is not text: byte {error.start} is not UTF-8") from None
 
 
 def _check_size(path: Path | str, size: int, limit: int) -> None:
     if size > limit:
-        raise ValueError(f"{path} has {size:,} bytes or more; a file of its kind may have {limit:,}")
+        raise ValueError(f"{str(path)!r} has {size:,} bytes or more; a file of its kind may have {limit:,}")

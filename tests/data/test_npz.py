@@ -105,7 +105,7 @@ def test_foreign_keys_are_named_beside_the_allowed_ones(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("content", [b"", b"not a zip file", b"PK\x03\x04 but broken", b"\x93NUMPY\x01\x00"])
+@pytest.mark.parametrize("content", [b"", b"not a zip file", b"PK\x03\x04 but broken"])
 def test_a_damaged_file_is_one_clear_line(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "bad.npz"
     path.write_bytes(content)
@@ -131,7 +131,7 @@ def test_a_single_array_is_refused(tmp_path: Path) -> None:
 
 def test_a_missing_file_and_a_missing_name(tmp_path: Path) -> None:
     with pytest.raises(
-        ValueError, match=r"none\.npz' cannot be opened \(No such file or directory\); point data\.root at"
+        ValueError, match=r"^data.root: '.*none\.npz' cannot be read: No such file or directory; point it"
     ):
         Npz(root=str(tmp_path / "none.npz"), split=StratifiedSplit()).train()
     with pytest.raises(ValueError, match=r"^data=npz needs a file: give data\.root=FILE\.npz$"):

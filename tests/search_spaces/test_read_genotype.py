@@ -93,13 +93,13 @@ def test_a_file_that_is_too_large(tmp_path: Path) -> None:
     assert read_genotype(str(path)) == GENOTYPE
     path.write_text(GENOTYPE.to_json().ljust(LARGEST_FILE + 1), encoding="utf-8")
     assert message(path) == (
-        f"this is not a genotype: {path} has 1,000,001 bytes or more; a file of its kind may have 1,000,000"
+        f"this is not a genotype: {str(path)!r} has 1,000,001 bytes or more; a file of its kind may have 1,000,000"
     )
 
 
 def test_a_file_that_is_no_text(tmp_path: Path) -> None:
     (tmp_path / "genotype.json").write_bytes(b"\x89PNG\r\n\x1a\n\xff\xfe")
-    wanted = f"this is not a genotype: {tmp_path}/genotype.json is not text: byte 0 is not UTF-8"
+    wanted = f"this is not a genotype: '{tmp_path}/genotype.json' is not text: byte 0 is not UTF-8"
     assert message(tmp_path) == message(tmp_path / "genotype.json") == wanted
 
 
