@@ -21,6 +21,8 @@ from nas.space import SearchSpace, Skeleton
 
 _FIELDS = {"cells": "num_cells"}
 """Fields of a skeleton whose `network` key has another name."""
+_LOCAL = {"init_from"}
+"""Keys of spaces that no genotype has: they name files of this machine."""
 
 
 def recipe_of(trainer: Trainer) -> Recipe:
@@ -91,6 +93,8 @@ def space_of(genotype: Genotype, part: dict[str, Any] | None) -> SearchSpace:
     for foreign in ("_target_", "${"):
         if foreign in str(genotype.settings):
             raise ValueError(f"the settings of the genotype hold {foreign!r}; they are plain values")
+    for local in _LOCAL & genotype.settings.keys():
+        raise ValueError(f"the settings of the genotype hold {local!r}, which only you can say: where files lie here")
     if unknown := sorted(genotype.settings.keys() - part.keys()):
         raise ValueError(f"the genotype has settings that space {genotype.space!r} does not know: {', '.join(unknown)}")
     part = {**part, **genotype.settings}

@@ -12,6 +12,7 @@ from torch.export import ExportedProgram
 from nas.exporting.format import FileFormat
 from nas.exporting.operators import DECOMPOSITIONS
 from nas.exporting.tracing import torch_warnings_of_itself
+from nas.reading import check_archive, parse_json
 
 METADATA = "metadata.json"
 
@@ -37,9 +38,12 @@ class Pt2(FileFormat):
             return torch.export.load(io.BytesIO(data)).module()
 
     def metadata(self, data: bytes) -> Mapping[str, str]:
+        file = io.BytesIO(data)
         try:
-            with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            check_archive(file, largest=len(data), methods={zipfile.ZIP_STORED})
+            with zipfile.ZipFile(file) as archive:
                 (name,) = (name for name in archive.namelist() if name.endswith(f"/extra/{METADATA}"))
-                return dict(json.loads(archive.read(name)))
+                found = parse_json(archive.read(name))
         except (zipfile.BadZipFile, ValueError):
             return {}
+        return found if isinstance(found, dict) else {}

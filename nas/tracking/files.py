@@ -20,7 +20,8 @@ def write_atomically(path: Path | str, data: bytes | str) -> None:
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with open(temporary, "wb") as file:
+        temporary.unlink(missing_ok=True)
+        with open(temporary, "xb") as file:  # "x": a link of that name would lead elsewhere
             file.write(data.encode() if isinstance(data, str) else data)
             file.flush()
             os.fsync(file.fileno())
@@ -34,9 +35,10 @@ def append_line(path: Path | str, data: dict[str, Any]) -> None:
     """Appends `data` as one line of JSON and flushes it; cuts off first what a killed run left of an unfinished line.
 
     JSON has no NaN and no infinity: they become null. Anything else that JSON lacks is a TypeError; nothing is written.
+    A link is an OSError: in a folder of a stranger it may lead to any file.
     """
     line = (json.dumps(json_data(data), allow_nan=False) + "\n").encode()
-    with open(path, "a+b") as file:
+    with open(path, "a+b", opener=_no_link) as file:
         _cut_unfinished_line(file)
         file.write(line)
 
@@ -60,6 +62,10 @@ def json_data(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [json_data(item) for item in value]
     return value
+
+
+def _no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW, mode=0o666)
 
 
 def _cut_unfinished_line(file: BinaryIO) -> None:

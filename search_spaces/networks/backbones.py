@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+import torch
 from torch import nn
 
 from nas.architecture import Genotype
@@ -13,6 +14,9 @@ from search_spaces.cells import CellSpace
 from search_spaces.genotypes import read_genotype
 from search_spaces.networks.cifar_resnet import CifarResNet
 from search_spaces.operators import OPERATORS
+
+MOST_PARAMETERS = 2**29
+"""2 GiB of them in float32."""
 
 Backbone = Callable[..., nn.Module]
 """Makes a network; it is given `num_classes` and `in_channels` where it has arguments of these names."""
@@ -52,6 +56,17 @@ def cells(
     found: Genotype = read_genotype(genotype)
     settings = {"operators": list(OPERATORS), **found.settings}
     return CellSpace(name=found.space, **settings).network(found, skeleton)
+
+
+def _require_moderate(make: Backbone, arguments: Mapping[str, Any]) -> None:
+    """A ValueError for a network that few machines hold, as a genotype may ask for; it is made where it takes none."""
+    with torch.device("meta"):
+        numbers = sum(parameter.numel() for parameter in make(**arguments).parameters())
+    if numbers > MOST_PARAMETERS:
+        raise ValueError(
+            f"space.backbone_arguments {dict(arguments)} make a network of {numbers:,} parameters; "
+            f"at most {MOST_PARAMETERS:,} are searched"
+        )
 
 
 def _like(conv: nn.Conv2d, in_channels: int) -> nn.Conv2d:
@@ -100,6 +115,8 @@ def backbone_of(name: str | None, network: Backbone | None, arguments: Mapping[s
     def made(**ends: int) -> nn.Module:
         given = {**{key: value for key, value in ends.items() if key in known}, **arguments}
         try:
+            if name is not None:
+                _require_moderate(make, given)
             return make(**given)
         except (TypeError, RuntimeError, ArithmeticError, LookupError, AttributeError) as error:
             words = ", ".join(f"{key}={value!r}" for key, value in given.items())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from nas.reading import load_tensors, shown
+from nas.reading import differences, load_tensors
 
 PREFIX = "network."
 """What the weights of a retrained network of this package are called by more than those of the network itself."""
@@ -23,19 +23,10 @@ def load_pretrained(network: nn.Module, source: str) -> None:
     wanted = network.state_dict()
     if not weights.keys() & wanted.keys() and all(name.startswith(PREFIX) for name in weights):
         weights = {name.removeprefix(PREFIX): value for name, value in weights.items()}
-    differences = [
-        *(f"{name} is missing" for name in wanted if name not in weights),
-        *(f"{shown(name)} is not in the network" for name in weights if name not in wanted),
-        *(
-            f"{name} is {list(weights[name].shape)} there and {list(value.shape)} in the network"
-            for name, value in wanted.items()
-            if name in weights and weights[name].shape != value.shape
-        ),
-    ]
-    if differences:
+    if found := list(differences(network, weights)):
         raise ValueError(
-            f"space.init_from {source} does not fit the network: {differences[0]}"
-            + (f", and {len(differences) - 1} more differences" if len(differences) > 1 else "")
+            f"space.init_from {source} does not fit the network: {found[0]}"
+            + (f", and {len(found) - 1} more differences" if len(found) > 1 else "")
             + "; give the weights of the very network that is searched"
         )
     network.load_state_dict(weights)
