@@ -42,7 +42,7 @@ def _completed(settings: Budget, shapes: list[LayerShape], device: torch.device)
     path, here = Path(settings.latency_table), Conditions.here(device, settings.latency_batch)
     start = time.perf_counter()
     try:
-        known = _read(path)
+        known = read_latencies(path)
         _require_fitting(known, here, anywhere=settings.latency_anywhere)
         seconds = partial(timed, device=device, batch_size=settings.latency_batch)
         table = latency_table(shapes, here, seconds, known, anywhere=settings.latency_anywhere)
@@ -56,8 +56,8 @@ def _completed(settings: Budget, shapes: list[LayerShape], device: torch.device)
     return table
 
 
-def _read(path: Path) -> LatencyTable | None:
-    """The table of a file, None where there is nothing."""
+def read_latencies(path: Path) -> LatencyTable | None:
+    """The latency table in a file, None where there is nothing; a ValueError for another file."""
     return LatencyTable.from_json(read_text(path, LARGEST_TABLE)) if os.path.lexists(path) else None
 
 

@@ -17,6 +17,7 @@ from nas.cli.signatures import part_mistakes
 from nas.data import Samples
 from nas.optimization import Feed, Recipe
 from nas.parallel import ALONE, Ranks
+from nas.reading import one_line, shown
 from nas.space import SearchSpace, Skeleton
 
 _FIELDS = {"cells": "num_cells"}
@@ -96,10 +97,12 @@ def space_of(genotype: Genotype, part: dict[str, Any] | None) -> SearchSpace:
     for local in _LOCAL & genotype.settings.keys():
         raise ValueError(f"the settings of the genotype hold {local!r}, which only you can say: where files lie here")
     if unknown := sorted(genotype.settings.keys() - part.keys()):
-        raise ValueError(f"the genotype has settings that space {genotype.space!r} does not know: {', '.join(unknown)}")
+        raise ValueError(
+            f"the genotype has settings that space {genotype.space!r} does not know: {one_line(', '.join(unknown))}"
+        )
     part = {**part, **genotype.settings}
     if mistakes := part_mistakes(part, "space"):
-        raise ValueError(f"the settings of the genotype do not fit its space: {'; '.join(mistakes)}")
+        raise ValueError(f"the settings of the genotype do not fit its space: {one_line('; '.join(mistakes))}")
     return instantiate(part)
 
 
@@ -107,7 +110,7 @@ def _shipped(name: str) -> dict[str, Any]:
     known = GlobalHydra.instance().config_loader().get_group_options("space")
     if name not in known:
         raise ValueError(
-            f"the genotype is of space {name!r}, which is not among {', '.join(known)}: give +space=NAME, or the "
+            f"the genotype is of space {shown(name)}, which is not among {', '.join(known)}: give +space=NAME, or the "
             "folder with its config as --config-dir FOLDER"
         )
     composed = OmegaConf.to_container(compose(f"space/{name}").space)

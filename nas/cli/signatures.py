@@ -7,6 +7,8 @@ from typing import Any
 
 from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError
 
+from nas.reading import shown
+
 
 def part_mistakes(config: Any, place: str = "") -> list[str]:
     """What is wrong with the parts in a config: dicts that name a class by `_target_` and hold its arguments.
@@ -66,7 +68,7 @@ def _wrong_type(name: str, value: Any, annotation: Any) -> list[str]:
     try:
         TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True)).validate_python(value)
     except ValidationError as error:
-        return [f"{name} is {value!r}; {error.errors()[0]['msg'].removeprefix('Input ')}"]
+        return [f"{name} is {shown(value)}; {error.errors()[0]['msg'].removeprefix('Input ')}"]
     except PydanticSchemaGenerationError:
         pass
     return []

@@ -1,6 +1,7 @@
 """Tensors in a file of torch.save, read without running anything of it."""
 
 import os
+import pickle
 import warnings
 import zipfile
 from collections.abc import Iterator
@@ -40,6 +41,10 @@ def load_tensors(path: Path | str, what: str, map_location: torch.device | str =
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 data = torch.load(file, map_location=map_location, weights_only=True)
+        except pickle.UnpicklingError:  # torch's own words advise to read it all the same
+            raise ValueError(
+                f"{path} is no {what}: it names classes or functions, and to read them runs code"
+            ) from None
         except Exception as error:  # torch raises what its parts do: of pickles, of storages, of the records' names
             reason = one_line(str(error).partition("\n")[0]) or type(error).__name__
             raise ValueError(f"{path} cannot be read as a {what}: {reason}") from None

@@ -9,6 +9,7 @@ from torch import nn
 
 from nas.architecture import BarChart, Choice, ChoiceTables, Edge, Genotype, Graph, Mixture, selection
 from nas.costs import CostModel, Seconds
+from nas.reading import shown
 from nas.space import DiscreteNetwork, SearchSpace, Skeleton, best_candidate, largest
 from nas.supernet import MixedModule, MixedOp, PartialChannels
 from search_spaces.cells.backbone import CellBackbone, CellPlace
@@ -209,12 +210,14 @@ class CellSpace(SearchSpace):
             if any(len(set(inputs)) != len(inputs) for inputs in sources):
                 raise ValueError(f"the {kind} cell reads an input twice at one node, which space {self.name!r} cannot")
             if foreign := {operator for genes in cell.nodes for operator, _ in genes} - {*self.operators}:
-                raise ValueError(f"space {self.name!r} has no operator {min(foreign)!r}; it has {list(self.operators)}")
+                raise ValueError(
+                    f"space {self.name!r} has no operator {shown(min(foreign))}; it has {list(self.operators)}"
+                )
         return cells
 
     def _operator(self, name: str) -> Operator:
         if name not in self.catalogue:
-            raise ValueError(f"there is no operator {name!r}; the operators are {', '.join(self.catalogue)}")
+            raise ValueError(f"there is no operator {shown(name)}; the operators are {', '.join(self.catalogue)}")
         return self.catalogue[name]
 
     def _cell_choices(self, kind: str) -> list[Choice]:

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from nas.architecture import Genotype
+from nas.reading import one_line, shown
 from nas.space import Skeleton
 from search_spaces.cells import CellSpace
 from search_spaces.genotypes import read_genotype
@@ -110,7 +111,7 @@ def backbone_of(name: str | None, network: Backbone | None, arguments: Mapping[s
     known = inspect.signature(make).parameters
     takes_any = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in known.values())
     if unknown := [key for key in arguments if key not in known and not takes_any]:
-        raise ValueError(f"space.backbone_arguments holds {unknown[0]!r}; the network has {', '.join(known)}")
+        raise ValueError(f"space.backbone_arguments holds {shown(unknown[0])}; the network has {', '.join(known)}")
 
     def made(**ends: int) -> nn.Module:
         given = {**{key: value for key, value in ends.items() if key in known}, **arguments}
@@ -119,8 +120,8 @@ def backbone_of(name: str | None, network: Backbone | None, arguments: Mapping[s
                 _require_moderate(make, given)
             return make(**given)
         except (TypeError, RuntimeError, ArithmeticError, LookupError, AttributeError) as error:
-            words = ", ".join(f"{key}={value!r}" for key, value in given.items())
-            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            words = ", ".join(f"{key}={shown(value)}" for key, value in given.items())
+            reason = one_line(f"{type(error).__name__}: {error}".splitlines()[0])
             raise ValueError(f"the network to search cannot be made of ({words}): {reason}") from error
 
     return made
