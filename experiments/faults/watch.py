@@ -114,10 +114,12 @@ def _hook(event: str, arguments: tuple[Any, ...]) -> None:
         traces.append(f"{event} {arguments!r:.200}")
     elif event in WRITES or (event == "open" and isinstance(arguments[2], int) and arguments[2] & WRITING):
         path = arguments[0]
-        if isinstance(path, str | bytes | os.PathLike) and not _inside(os.fsdecode(path), folder):
+        if isinstance(path, str | bytes | os.PathLike) and not _inside(os.fsdecode(path), folder, event == "open"):
             traces.append(f"{event} {os.fsdecode(path)!r:.200}")
 
 
-def _inside(path: str, folder: str) -> bool:
-    absolute = os.path.realpath(os.path.dirname(os.path.abspath(path)))
-    return f"{absolute}{os.sep}".startswith(folder) or path == os.devnull
+def _inside(path: str, folder: str, followed: bool) -> bool:
+    """Whether a path leads into the folder; opening follows a link at its end, and renaming does not."""
+    parent, name = os.path.split(os.path.abspath(path))
+    real = os.path.realpath(path) if followed else os.path.join(os.path.realpath(parent), name)
+    return real.startswith(folder) or real == os.devnull

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
@@ -103,7 +104,10 @@ def space_of(genotype: Genotype, part: dict[str, Any] | None) -> SearchSpace:
     part = {**part, **genotype.settings}
     if mistakes := part_mistakes(part, "space"):
         raise ValueError(f"the settings of the genotype do not fit its space: {one_line('; '.join(mistakes))}")
-    return instantiate(part)
+    try:
+        return instantiate(part)
+    except InstantiationException as error:
+        raise ValueError(one_line(error.__cause__ or error)) from error
 
 
 def _shipped(name: str) -> dict[str, Any]:
