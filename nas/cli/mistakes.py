@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Sequence
 from typing import Any
 
+import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, InstantiationException
@@ -81,6 +82,9 @@ def _schema_mistakes(config_name: str, words: Sequence[str], arguments: Sequence
             checked(config_name, OmegaConf.to_container(config, resolve=True))
         except Mistakes as mistakes:
             return mistakes.lines
+        except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+            folders = ", ".join(str(folder) for folder in config_folders(arguments)[1:])
+            return [f"a config in {folders} cannot be read: {one_line(error)}; mend it"]
         except (HydraException, OmegaConfBaseException):
             pass  # Hydra says itself what it cannot compose
     return []
@@ -119,7 +123,8 @@ def in_one_line(error: BaseException) -> list[str]:
         return [one_line(line) for line in error.lines]
     if isinstance(error, InstantiationException) and error.__cause__ is not None:
         return in_one_line(error.__cause__) or [one_line(error)]
-    told = ValueError | NonFiniteLossError | DisagreementError | HydraException | OmegaConfBaseException | OSError
+    of_configs = HydraException | OmegaConfBaseException | yaml.YAMLError
+    told = ValueError | NonFiniteLossError | DisagreementError | OSError | of_configs
     if isinstance(error, told):
         return [one_line(error)]
     return []

@@ -118,7 +118,7 @@ def read_summary(folder: Path | str) -> Summary:
         ValueError: the run has not finished, or the file is damaged or of another program.
     """
     path = Path(folder) / NAME
-    if not os.path.isfile(path):
+    if not os.path.lexists(path):
         raise ValueError(f"the run {folder} has not finished: it has no {NAME}; wait for it, or start it again")
     try:
         return Summary.from_dict(parse_json(read_bytes(path, LARGEST)))
