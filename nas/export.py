@@ -1,6 +1,7 @@
 """python -m nas.export genotype=RUN_DIR: writes a retrained network as a file that runs elsewhere."""
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -14,7 +15,11 @@ from nas.cli.progress import shown
 from nas.cli.retrained import Retrained, read_retrained
 from nas.cli.settings import Export
 from nas.exporting import FileFormat, export, random_batches
+from nas.reading import read_bytes
 from nas.tracking import versions, write_atomically
+
+LARGEST = 16 * 2**30
+"""Bytes of a former export."""
 
 
 def export_network(config: DictConfig) -> None:
@@ -55,7 +60,9 @@ def _refuse_others(path: Path, file_format: FileFormat, metadata: dict[str, str]
     """Only a former export of the same genotype is written over."""
     if path.is_dir():
         raise ValueError(f"output {path} is a folder; give the name of a file")
-    if path.exists() and file_format.metadata(path.read_bytes()).get("genotype") != metadata["genotype"]:
+    if not os.path.lexists(path):
+        return
+    if file_format.metadata(read_bytes(path, LARGEST)).get("genotype") != metadata["genotype"]:
         raise ValueError(f"{path} is no former export of this genotype: give another output, or move it away")
 
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from nas.reading import one_line
 from nas.tracking import (
     COSTS,
     COUNTED,
@@ -43,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             write_candidates(out, candidates)
         write_atomically(out / PICTURE, picture)
     except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {one_line(error)}", file=sys.stderr)
         return 1
     written = ["summary.md", "summary.csv", *(["candidates.md", "candidates.csv"] if candidates else [])]
     print(f"wrote {', '.join(written)} and {PICTURE} into {out}", file=sys.stderr)

@@ -4,10 +4,12 @@ import os
 from pathlib import Path
 
 from nas.architecture import Genotype
+from nas.reading import read_text
 from search_spaces.cells.authors_form import EXAMPLE, parse
 from search_spaces.cells.published import PUBLISHED
 
 LARGEST_FILE = 1_000_000
+"""Bytes: a hundred times the genotype of the largest network that tests read."""
 
 
 def read_genotype(argument: str) -> Genotype:
@@ -24,29 +26,26 @@ def read_genotype(argument: str) -> Genotype:
     path = Path(argument)
     if os.path.isdir(path):
         path = path / "genotype.json"
-        if not path.exists():
+        if not os.path.lexists(path):
             raise ValueError(
                 f"{path.parent} holds no genotype.json: its search has not finished an epoch, or is no run"
             )
-    if not os.path.isfile(path):
+    if not os.path.lexists(path):
         raise ValueError(
             f"there is no genotype {argument[:200]!r}: give a run directory, a file, or one of {', '.join(PUBLISHED)}"
         )
+    text = _read(path)
     try:
-        return _parse(_read(path))
+        return _parse(text)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 
 
 def _read(path: Path) -> str:
-    if path.stat().st_size > LARGEST_FILE:
-        raise ValueError(f"this is not a genotype: it has more than {LARGEST_FILE} bytes")
     try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise ValueError("this is not a genotype: it is not text") from None
-    except OSError as error:
-        raise ValueError(f"cannot be read: {error.strerror}") from None
+        return read_text(path, LARGEST_FILE)
+    except ValueError as error:
+        raise ValueError(f"this is not a genotype: {error}") from None
 
 
 def _parse(text: str) -> Genotype:

@@ -10,6 +10,7 @@ FLOORS: dict[str, int] = {
     "nas.architecture": 0,
     "nas.channels": 0,
     "nas.parallel": 0,
+    "nas.reading": 0,
     "nas.relaxation": 1,
     "nas.supernet": 1,
     "nas.costs": 1,
@@ -28,6 +29,7 @@ FLOORS: dict[str, int] = {
 }
 BESIDE = {
     # docs/layout.md: a direction, not a tangle
+    ("nas.architecture", "nas.reading"),
     ("search_spaces.cells", "search_spaces.operators"),
     ("search_spaces.networks", "search_spaces.cells"),
     ("search_spaces.networks", "search_spaces.operators"),

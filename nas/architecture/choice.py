@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from nas.reading import shown
+
 Candidate = str | int | float
 
 _RESERVED = frozenset(vars(nn.ParameterDict())) | frozenset(dir(nn.ParameterDict))
@@ -49,7 +51,7 @@ class Choice:
     def index(self, candidate: Candidate) -> int:
         """The position of a candidate; a ValueError that lists the candidates if it is not one of them."""
         if candidate not in self.candidates:
-            raise ValueError(f"choice {self.name!r} has no candidate {candidate!r}; it has {self.candidates}")
+            raise ValueError(f"choice {self.name!r} has no candidate {shown(candidate)}; it has {self.candidates}")
         return self.candidates.index(candidate)
 
 

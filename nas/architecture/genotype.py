@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from nas.reading import one_line, parse_json, shown
+
 FORMAT = "nas-genotype"
 VERSION = 1
 
@@ -40,8 +42,8 @@ class Genotype:
             ValueError: text that is not JSON, not a genotype, of a later version, or with fields missing or unknown.
         """
         try:
-            data = json.loads(text)
-        except (ValueError, RecursionError) as error:
+            data = parse_json(text)
+        except ValueError as error:
             raise ValueError(f"this is not a genotype: it is not JSON ({error})") from None
         return cls.from_dict(data)
 
@@ -50,15 +52,17 @@ class Genotype:
         """Reads the data of a JSON genotype; errors as in `from_json`."""
         if not isinstance(data, dict) or data.get("format") != FORMAT:
             raise ValueError(f'this is not a genotype: it has no "format": {FORMAT!r}')
-        if data.get("version") != VERSION or data["version"] is True:
-            raise ValueError(f"this genotype has version {data.get('version')!r}; this program reads {VERSION}")
+        if type(data.get("version")) is not int or data["version"] != VERSION:
+            raise ValueError(f"this genotype has version {shown(data.get('version'))}; this program reads {VERSION}")
         fields = {key: value for key, value in data.items() if key not in ("format", "version")}
         wanted = {"space": str, "settings": dict, "decisions": dict}
         if fields.keys() != wanted.keys():
-            raise ValueError(f"a genotype has the fields {', '.join(wanted)}; this one has {', '.join(fields)}")
+            raise ValueError(
+                f"a genotype has the fields {', '.join(wanted)}; this one has {one_line(', '.join(map(str, fields)))}"
+            )
         for key, kind in wanted.items():
             if not isinstance(fields[key], kind):
-                raise ValueError(f"{key!r} of a genotype is a {kind.__name__}; this one is {fields[key]!r}")
+                raise ValueError(f"{key!r} of a genotype is a {kind.__name__}; this one is {shown(fields[key])}")
         return cls(**fields)
 
     def to_dict(self) -> dict[str, Any]:
@@ -70,4 +74,4 @@ def _plain(value: Any, field: str) -> dict[str, Any]:
     try:
         return json.loads(json.dumps(value, allow_nan=False))
     except (TypeError, ValueError) as error:
-        raise ValueError(f"the {field} of a genotype are plain JSON data; {value!r} is not: {error}") from None
+        raise ValueError(f"the {field} of a genotype are plain JSON data; {shown(value)} is not: {error}") from None

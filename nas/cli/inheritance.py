@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import torch
+
 from nas.architecture import Genotype
-from nas.cli.states import load_weights, skeleton_in
+from nas.cli.states import require_fit, skeleton_in
 from nas.space import DiscreteNetwork, SearchSpace, Skeleton
 from nas.tracking import load_checkpoint
 
@@ -30,13 +32,16 @@ def inherited_network(run: str, space: SearchSpace, genotype: Genotype, skeleton
                 f"init=inherit: the search in {run} had {key} {getattr(searched, key)}, and the data has "
                 f"{getattr(skeleton, key)}; give the data of the search, or init=scratch"
             )
-    supernet = space.supernet(searched)
-    load_weights(
-        supernet,
+    with torch.device("meta"):
+        planned = space.supernet(searched)
+    require_fit(
+        planned,
         state["weights"],
         f"init=inherit: the weights in {run} do not fit the supernet of space {space.name!r}",
         "; give the space as it was in the search, or init=scratch",
     )
+    supernet = space.supernet(searched)
+    supernet.load_state_dict(state["weights"])
     network = space.network(genotype, searched)
     inherited = space.inherited(supernet, genotype).state_dict()
     if differing := sorted(network.state_dict().keys() ^ inherited.keys()):

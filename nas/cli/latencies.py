@@ -1,5 +1,6 @@
 """The latencies that a budget goes by: a file, completed by what is measured on the device of the run."""
 
+import os
 import time
 from functools import partial
 from pathlib import Path
@@ -9,8 +10,12 @@ import torch
 from nas.cli.settings import Budget
 from nas.costs import Conditions, LatencyTable, LayerShape, Seconds, latency_table, timed
 from nas.parallel import Ranks
+from nas.reading import read_text
 from nas.space import SearchSpace, Skeleton
 from nas.tracking import write_atomically
+
+LARGEST_TABLE = 16_000_000
+"""Bytes: more than 100,000 layers."""
 
 
 def measured(settings: Budget, space: SearchSpace, skeleton: Skeleton, device: torch.device, ranks: Ranks) -> Seconds:
@@ -37,7 +42,7 @@ def _completed(settings: Budget, shapes: list[LayerShape], device: torch.device)
     path, here = Path(settings.latency_table), Conditions.here(device, settings.latency_batch)
     start = time.perf_counter()
     try:
-        known = _read(path)
+        known = read_latencies(path)
         _require_fitting(known, here, anywhere=settings.latency_anywhere)
         seconds = partial(timed, device=device, batch_size=settings.latency_batch)
         table = latency_table(shapes, here, seconds, known, anywhere=settings.latency_anywhere)
@@ -51,9 +56,9 @@ def _completed(settings: Budget, shapes: list[LayerShape], device: torch.device)
     return table
 
 
-def _read(path: Path) -> LatencyTable | None:
-    """The table of a file, None where there is no file; bytes that are no text are no table either."""
-    return LatencyTable.from_json(path.read_text(errors="replace")) if path.exists() else None
+def read_latencies(path: Path) -> LatencyTable | None:
+    """The latency table in a file, None where there is nothing; a ValueError for another file."""
+    return LatencyTable.from_json(read_text(path, LARGEST_TABLE)) if os.path.lexists(path) else None
 
 
 def _require_fitting(known: LatencyTable | None, here: Conditions, *, anywhere: bool) -> None:

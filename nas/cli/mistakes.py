@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Sequence
 from typing import Any
 
+import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, InstantiationException
@@ -16,6 +17,7 @@ from nas.cli.settings import SETTINGS
 from nas.cli.signatures import part_mistakes
 from nas.optimization import NonFiniteLossError
 from nas.parallel import DisagreementError
+from nas.reading import one_line
 
 
 class Mistakes(ValueError):
@@ -80,6 +82,9 @@ def _schema_mistakes(config_name: str, words: Sequence[str], arguments: Sequence
             checked(config_name, OmegaConf.to_container(config, resolve=True))
         except Mistakes as mistakes:
             return mistakes.lines
+        except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+            folders = ", ".join(str(folder) for folder in config_folders(arguments)[1:])
+            return [f"a config in {folders} cannot be read: {one_line(error)}; mend it"]
         except (HydraException, OmegaConfBaseException):
             pass  # Hydra says itself what it cannot compose
     return []
@@ -115,12 +120,13 @@ def checked(config_name: str, config: Any) -> Any:
 def in_one_line(error: BaseException) -> list[str]:
     """The lines that tell a person of a mistake; none for an error that is the program's own."""
     if isinstance(error, Mistakes):
-        return error.lines
+        return [one_line(line) for line in error.lines]
     if isinstance(error, InstantiationException) and error.__cause__ is not None:
-        return in_one_line(error.__cause__) or [" ".join(str(error).split())]
-    told = ValueError | NonFiniteLossError | DisagreementError | HydraException | OmegaConfBaseException | OSError
+        return in_one_line(error.__cause__) or [one_line(error)]
+    of_configs = HydraException | OmegaConfBaseException | yaml.YAMLError
+    told = ValueError | NonFiniteLossError | DisagreementError | OSError | of_configs
     if isinstance(error, told):
-        return [" ".join(str(error).split())]
+        return [one_line(error)]
     return []
 
 

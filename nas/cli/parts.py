@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
@@ -17,10 +18,13 @@ from nas.cli.signatures import part_mistakes
 from nas.data import Samples
 from nas.optimization import Feed, Recipe
 from nas.parallel import ALONE, Ranks
+from nas.reading import one_line, shown
 from nas.space import SearchSpace, Skeleton
 
 _FIELDS = {"cells": "num_cells"}
 """Fields of a skeleton whose `network` key has another name."""
+_LOCAL = {"init_from"}
+"""Keys of spaces that no genotype has: they name files of this machine."""
 
 
 def recipe_of(trainer: Trainer) -> Recipe:
@@ -91,19 +95,26 @@ def space_of(genotype: Genotype, part: dict[str, Any] | None) -> SearchSpace:
     for foreign in ("_target_", "${"):
         if foreign in str(genotype.settings):
             raise ValueError(f"the settings of the genotype hold {foreign!r}; they are plain values")
+    for local in _LOCAL & genotype.settings.keys():
+        raise ValueError(f"the settings of the genotype hold {local!r}, which only you can say: where files lie here")
     if unknown := sorted(genotype.settings.keys() - part.keys()):
-        raise ValueError(f"the genotype has settings that space {genotype.space!r} does not know: {', '.join(unknown)}")
+        raise ValueError(
+            f"the genotype has settings that space {genotype.space!r} does not know: {one_line(', '.join(unknown))}"
+        )
     part = {**part, **genotype.settings}
     if mistakes := part_mistakes(part, "space"):
-        raise ValueError(f"the settings of the genotype do not fit its space: {'; '.join(mistakes)}")
-    return instantiate(part)
+        raise ValueError(f"the settings of the genotype do not fit its space: {one_line('; '.join(mistakes))}")
+    try:
+        return instantiate(part)
+    except InstantiationException as error:
+        raise ValueError(one_line(error.__cause__ or error)) from error
 
 
 def _shipped(name: str) -> dict[str, Any]:
     known = GlobalHydra.instance().config_loader().get_group_options("space")
     if name not in known:
         raise ValueError(
-            f"the genotype is of space {name!r}, which is not among {', '.join(known)}: give +space=NAME, or the "
+            f"the genotype is of space {shown(name)}, which is not among {', '.join(known)}: give +space=NAME, or the "
             "folder with its config as --config-dir FOLDER"
         )
     composed = OmegaConf.to_container(compose(f"space/{name}").space)

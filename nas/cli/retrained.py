@@ -4,9 +4,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from nas.architecture import Genotype
 from nas.cli.parts import space_of
-from nas.cli.states import load_weights, skeleton_in
+from nas.cli.states import require_fit, skeleton_in
+from nas.reading import shown
 from nas.space import DiscreteNetwork, Skeleton
 from nas.tracking import load_checkpoint
 from search_spaces.genotypes import read_genotype
@@ -34,17 +37,25 @@ def read_retrained(run: str, space: dict[str, Any] | None) -> Retrained:
         raise ValueError(f"{run} is a genotype without weights; {_retrain(run)}")
     place = Path(run) / "checkpoint.pt"
     state = load_checkpoint(place)
-    if not {"genotype", "skeleton", "weights"} <= state.keys():
+    if not {"records", "genotype", "skeleton", "weights"} <= state.keys():
         raise ValueError(f"{run} holds a search; {_retrain(run)}")
-    genotype, skeleton = Genotype.from_dict(state["genotype"]), skeleton_in(state, place)
+    genotype, skeleton, weights = _genotype(state, place), skeleton_in(state, place), state["weights"]
     of_genotype = space_of(genotype, space)
-    trained = of_genotype.network(genotype, skeleton)
-    misfit = f"the weights in {place} do not fit the network of its genotype"
-    load_weights(trained, state["weights"], misfit)
+    with torch.device("meta"):
+        trained = of_genotype.network(genotype, skeleton)
+    require_fit(trained, weights, f"the weights in {place} do not fit the network of its genotype")
     network = of_genotype.network(genotype, replace(skeleton, auxiliary=False))
-    weights = trained.state_dict()
-    load_weights(network, {name: weights[name] for name in network.state_dict()}, misfit)
+    network.load_state_dict({name: weights[name] for name in network.state_dict()})
     return Retrained(genotype, skeleton, network, len(state["records"]) - 1)
+
+
+def _genotype(state: dict[str, Any], place: Path) -> Genotype:
+    if type(state["records"]) is not list:
+        raise ValueError(f"{place} is damaged: its records are {shown(state['records'])}")
+    try:
+        return Genotype.from_dict(state["genotype"])
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}") from None
 
 
 def _retrain(genotype: str) -> str:

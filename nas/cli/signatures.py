@@ -7,6 +7,8 @@ from typing import Any
 
 from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError
 
+from nas.reading import shown
+
 
 def part_mistakes(config: Any, place: str = "") -> list[str]:
     """What is wrong with the parts in a config: dicts that name a class by `_target_` and hold its arguments.
@@ -64,9 +66,11 @@ def _wrong_type(name: str, value: Any, annotation: Any) -> list[str]:
     if annotation is inspect.Parameter.empty or isinstance(annotation, str) or "_target_" in str(value):
         return []
     try:
-        TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True)).validate_python(value)
+        fitted = TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True)).validate_python(value)
+        if type(value) is float and type(fitted) is int:  # the class would be given 2.0, not the 2 that it asks for
+            return [f"{name} is {value}; should be a valid integer"]
     except ValidationError as error:
-        return [f"{name} is {value!r}; {error.errors()[0]['msg'].removeprefix('Input ')}"]
+        return [f"{name} is {shown(value)}; {error.errors()[0]['msg'].removeprefix('Input ')}"]
     except PydanticSchemaGenerationError:
         pass
     return []

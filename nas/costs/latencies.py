@@ -8,6 +8,7 @@ from typing import Any
 
 from nas.costs.shapes import LayerShape, Seconds
 from nas.costs.timing import Conditions
+from nas.reading import parse_json, shown
 
 FORMAT = "nas-latency"
 VERSION = 1
@@ -54,21 +55,23 @@ class LatencyTable:
             ValueError: text that is not JSON, no latency table, of a later version, or with a field that does not fit.
         """
         try:
-            data = json.loads(text)
-        except (ValueError, RecursionError) as error:
+            data = parse_json(text)
+        except ValueError as error:
             raise ValueError(f"this is not a latency table: it is not JSON ({error}); measure a new one") from None
         if not isinstance(data, dict) or data.get("format") != FORMAT:
             raise ValueError(f'this is not a latency table: it has no "format": {FORMAT!r}')
-        if data.get("version") != VERSION or data["version"] is True:
-            raise ValueError(f"this latency table has version {data.get('version')!r}; this program reads {VERSION}")
+        if type(data.get("version")) is not int or data["version"] != VERSION:
+            raise ValueError(
+                f"this latency table has version {shown(data.get('version'))}; this program reads {VERSION}"
+            )
         for key, kind in KINDS.items():
             if type(data.get(key)) is not kind:
                 raise ValueError(
-                    f"{key!r} of a latency table is of type {kind.__name__}; this one is {data.get(key)!r}"
+                    f"{key!r} of a latency table is of type {kind.__name__}; this one is {shown(data.get(key))}"
                 )
         for key, value in data["seconds"].items():
             if not _is_duration(value):
-                raise ValueError(f"the latency of {key!r} is {value!r}; it is a positive number of seconds")
+                raise ValueError(f"the latency of {shown(key)} is {shown(value)}; it is a positive number of seconds")
         return cls(Conditions(**{key: data[key] for key in KINDS if key != "seconds"}), data["seconds"])
 
 

@@ -9,7 +9,12 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from nas.data.picture_file import decode
 from nas.data.stream import derived_seed
+from nas.reading import opened
+
+LARGEST_FILE = 2**28
+"""Bytes: what the largest picture that is decoded has without compression."""
 
 Visit = tuple[int, int]  # epoch, index
 
@@ -88,7 +93,7 @@ class RandomImages(Dataset[tuple[Tensor, int]]):
 def load(path: str) -> Image.Image:
     """The image in a file, as RGB; a ValueError that names the file if it does not decode."""
     try:
-        with Image.open(path) as image:
-            return image.convert("RGB")
-    except (OSError, ValueError, SyntaxError) as error:
+        with opened(path, LARGEST_FILE) as file:
+            return decode(file, mode="RGB")
+    except ValueError as error:
         raise ValueError(f"{path!r} does not decode as an image ({error}); replace or remove it") from None

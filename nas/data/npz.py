@@ -1,7 +1,7 @@
 """A data set in one NumPy file."""
 
+import os
 import zipfile
-import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -12,9 +12,17 @@ import torch
 from nas.data import jpeg_pack
 from nas.data.in_memory import InMemory, Labelled, Part
 from nas.data.split import Split
+from nas.reading import check_archive, one_line, opened
 
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
-READING = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
+LARGEST_FILE = 64 * 2**30
+"""Bytes: all of ImageNet at 128x128 pixels."""
+LARGEST_EXPANSION = 32
+"""Bytes that a byte of a file may become: images compress less than tenfold, malicious zip files a thousandfold."""
+ALWAYS_ALLOWED = 2**28
+"""Bytes that any file may become, as a few blank images do."""
+ARRAY = b"\x93NUMPY"
+"""How a file of a single array begins."""
 
 Entry = Callable[[str], np.ndarray]
 
@@ -48,28 +56,36 @@ class Npz(InMemory):
 
     def read(self, part: Part) -> Labelled:
         with self._open() as file:  # our own handle: np.load leaves its own open when it fails
-            try:
-                archive = np.load(file, allow_pickle=False)
-            except READING as error:
-                raise ValueError(f"{str(self.root)!r} is not a readable .npz file ({one_line(error)})") from None
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise ValueError(f"{str(self.root)!r} is a single array; data.root wants an .npz file {_layouts()}")
-            return self._read(archive, part)
+            self._check(file)
+            return self._read(file, part)
 
     def _open(self) -> BinaryIO:
         try:
-            return self.root.open("rb")
-        except OSError as error:
-            raise ValueError(
-                f"{str(self.root)!r} cannot be opened ({error.strerror}); point data.root at an .npz file"
-            ) from None
+            return opened(self.root, LARGEST_FILE)
+        except ValueError as error:
+            raise ValueError(f"data.root: {error}; point it at an .npz file") from None
 
-    def _read(self, archive: "np.lib.npyio.NpzFile", part: Part) -> Labelled:
+    def _check(self, file: BinaryIO) -> None:
+        if file.read(len(ARRAY)) == ARRAY:
+            raise ValueError(f"{str(self.root)!r} is a single array; data.root wants an .npz file {_layouts()}")
+        largest = max(ALWAYS_ALLOWED, LARGEST_EXPANSION * os.fstat(file.fileno()).st_size)
+        try:
+            check_archive(file, largest=largest, methods={zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
+        except ValueError as error:
+            raise ValueError(f"{str(self.root)!r} is not a readable .npz file ({error})") from None
+
+    def _read(self, file: BinaryIO, part: Part) -> Labelled:
+        archive = np.load(file, allow_pickle=False)
+
         def entry(key: str) -> np.ndarray:
             try:
-                return archive[key]
-            except READING as error:
-                raise ValueError(f"entry {key!r} of {str(self.root)!r} cannot be read ({one_line(error)})") from None
+                found = archive[key]
+            except Exception as error:  # what numpy, zipfile and zlib raise has no class in common
+                reason = one_line(error) or type(error).__name__
+                raise ValueError(f"entry {key!r} of {str(self.root)!r} cannot be read ({reason})") from None
+            if not isinstance(found, np.ndarray):
+                raise ValueError(f"entry {key!r} of {str(self.root)!r} is no array")
+            return found
 
         keys = set(archive.files)
         if keys == set(ARRAYS):
@@ -77,14 +93,14 @@ class Npz(InMemory):
         if keys == set(jpeg_pack.KEYS):
             return jpeg_pack.read(entry, part, self.root)
         raise ValueError(
-            f"{str(self.root)!r} holds {', '.join(sorted(keys)) or 'nothing'}; it needs to hold {_layouts()}"
+            f"{str(self.root)!r} holds {one_line(', '.join(sorted(keys))) or 'nothing'}; it needs to hold {_layouts()}"
         )
 
 
 def _arrays(entry: Entry, part: Part) -> Labelled:
     x, y = f"x_{part}", f"y_{part}"
     images, labels = entry(x), entry(y)
-    if images.dtype != np.uint8 or images.ndim not in (3, 4):
+    if images.dtype != np.uint8 or images.ndim not in (3, 4) or 0 in images.shape[1:]:
         raise ValueError(
             f"{x} is {images.dtype} of shape {images.shape}; it needs to be uint8 (N, H, W) or (N, H, W, C)"
         )
@@ -95,11 +111,6 @@ def _arrays(entry: Entry, part: Part) -> Labelled:
         )
     pixels = torch.from_numpy(images if images.ndim == 4 else images[..., None]).permute(0, 3, 1, 2).contiguous()
     return Labelled(pixels, torch.from_numpy(labels.astype(np.int64)))
-
-
-def one_line(error: Exception) -> str:
-    """An error's message without line breaks."""
-    return " ".join(str(error).split())
 
 
 def _layouts() -> str:

@@ -14,6 +14,7 @@ from torch.fx import GraphModule, Interpreter, Node
 from nas.exporting.format import FileFormat, Rounding, Run
 from nas.exporting.operators import DECOMPOSITIONS, rounding_places
 from nas.exporting.tracing import torch_warnings_of_itself
+from nas.reading import check_archive, parse_json
 
 METADATA = "metadata.json"
 
@@ -49,12 +50,15 @@ class Pt2(FileFormat):
         return run
 
     def metadata(self, data: bytes) -> Mapping[str, str]:
+        file = io.BytesIO(data)
         try:
-            with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            check_archive(file, largest=len(data), methods={zipfile.ZIP_STORED})
+            with zipfile.ZipFile(file) as archive:
                 (name,) = (name for name in archive.namelist() if name.endswith(f"/extra/{METADATA}"))
-                return dict(json.loads(archive.read(name)))
+                found = parse_json(archive.read(name))
         except (zipfile.BadZipFile, ValueError):
             return {}
+        return found if isinstance(found, dict) else {}
 
 
 class _Values(Interpreter):

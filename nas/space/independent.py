@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from nas.architecture import Candidate, Choice, ChoiceTables, Genotype, Mixture, selection
+from nas.reading import one_line
 from nas.space.derivation import best_candidate
 from nas.space.search_space import SearchSpace
 
@@ -33,8 +34,8 @@ class IndependentChoices(SearchSpace):
         """The decisions of a genotype of this space; a ValueError for another one."""
         if genotype.decisions.keys() != self._layout.choices.keys():
             raise ValueError(
-                f"the genotype decides {', '.join(genotype.decisions)}, but space {self.name!r} has the choices "
-                f"{', '.join(self._layout.choices)}; use the space that it was derived from"
+                f"the genotype decides {one_line(', '.join(genotype.decisions))}, but space {self.name!r} has the "
+                f"choices {', '.join(self._layout.choices)}; use the space that it was derived from"
             )
         for name, chosen in genotype.decisions.items():
             self._layout.choices[name].index(chosen)

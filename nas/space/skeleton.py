@@ -2,6 +2,11 @@
 
 from dataclasses import dataclass
 
+MOST = {"channels": 4096, "num_cells": 256, "num_classes": 100_000, "in_channels": 4096}
+"""Ten times what papers have, so that a file that names other sizes is refused before a network of them is built."""
+LONGEST_SIDE = 8192
+"""Pixels."""
+
 
 @dataclass(frozen=True)
 class Skeleton:
@@ -17,7 +22,8 @@ class Skeleton:
         auxiliary: whether training adds an auxiliary head.
 
     Raises:
-        ValueError: a size below 1, an unknown stem, or one channel with the imagenet stem, which halves it.
+        ValueError: a size below 1 or above MOST, an unknown stem, or one channel with the imagenet stem, which halves
+            it.
     """
 
     channels: int = 16
@@ -29,11 +35,15 @@ class Skeleton:
     auxiliary: bool = False
 
     def __post_init__(self) -> None:
-        for field in ("channels", "num_cells", "num_classes", "in_channels"):
+        for field, most in MOST.items():
             if getattr(self, field) < 1:
                 raise ValueError(f"{field} is {getattr(self, field)}; give at least 1")
+            if getattr(self, field) > most:
+                raise ValueError(f"{field} is {getattr(self, field)}; give at most {most:,}")
         if min(self.image_size) < 1:
             raise ValueError(f"image_size is {self.image_size}; give at least (1, 1)")
+        if max(self.image_size) > LONGEST_SIDE:
+            raise ValueError(f"image_size is {self.image_size}; give at most {(LONGEST_SIDE, LONGEST_SIDE)}")
         if self.stem not in ("cifar", "imagenet"):
             raise ValueError(f"there is no stem {self.stem!r}; the stems are cifar, imagenet")
         if self.stem == "imagenet" and self.channels < 2:

@@ -1,11 +1,13 @@
 """The discrete networks that a search trained, as lines of `candidates.jsonl`."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nas.architecture import CandidateRecord, Genotype
+from nas.reading import shown
 from nas.tracking.files import append_line, read_lines
 
 NAME = "candidates.jsonl"
@@ -29,12 +31,17 @@ class Candidate:
         wanted = {"name", "genotype", "costs", "epochs", *METRICS}
         if missing := sorted(wanted - data.keys()):
             raise ValueError(f"a candidate has the fields {', '.join(sorted(wanted))}; this one lacks {missing[0]}")
+        if not isinstance(data["costs"], dict):
+            raise ValueError(f"the costs of a candidate are {shown(data['costs'])}; they are numbers by name")
         for field, value in {**{name: data[name] for name in METRICS}, **data["costs"]}.items():
             if isinstance(value, bool) or not isinstance(value, int | float | None):
-                raise ValueError(f"{field} of a candidate is {value!r}, which is no number")
-        metrics = [float("nan") if data[name] is None else float(data[name]) for name in METRICS]
+                raise ValueError(f"{shown(field)} of a candidate is {shown(value)}, which is no number")
+        if not isinstance(data["name"], str) or type(data["epochs"]) is not int:
+            raise ValueError(f"a candidate has a name and epochs; here are {shown([data['name'], data['epochs']])}")
+        metrics = [_number(data[name]) for name in METRICS]
+        costs = {name: _number(value) for name, value in data["costs"].items()}
         genotype = Genotype.from_dict(data["genotype"])
-        return cls(CandidateRecord(str(data["name"]), genotype, int(data["epochs"]), *metrics), data["costs"])
+        return cls(CandidateRecord(data["name"], genotype, data["epochs"], *metrics), costs)
 
 
 def append_candidate(folder: Path | str, candidate: Candidate) -> None:
@@ -49,12 +56,16 @@ def read_candidates(folder: Path | str) -> list[Candidate]:
         ValueError: a line that is no candidate, with its number.
     """
     path = Path(folder) / NAME
-    if not path.is_file():
+    if not os.path.lexists(path):
         return []
     found = []
     for number, data in enumerate(read_lines(path), start=1):
         try:
             found.append(Candidate.from_dict(data))
-        except (ValueError, AttributeError, TypeError) as error:
+        except ValueError as error:
             raise ValueError(f"{path}, line {number}: {error}") from None
     return found
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value

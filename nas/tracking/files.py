@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from nas.reading import parse_json, read_bytes, shown
+
+LARGEST_LOG = 256_000_000
+"""Bytes: 10,000 epochs with the alphas of several thousand candidates."""
+
 
 def write_atomically(path: Path | str, data: bytes | str, *, former: Path | None = None) -> None:
     """Writes the whole file or nothing: a temporary name in the same folder, fsync, then a rename over `path`.
@@ -16,7 +21,8 @@ def write_atomically(path: Path | str, data: bytes | str, *, former: Path | None
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with open(temporary, "wb") as file:
+        temporary.unlink(missing_ok=True)
+        with open(temporary, "xb") as file:  # "x": a link of that name would lead elsewhere
             file.write(data.encode() if isinstance(data, str) else data)
             file.flush()
             os.fsync(file.fileno())
@@ -32,9 +38,10 @@ def append_line(path: Path | str, data: dict[str, Any]) -> None:
     """Appends `data` as one line of JSON and flushes it; cuts off first what a killed run left of an unfinished line.
 
     JSON has no NaN and no infinity: they become null. Anything else that JSON lacks is a TypeError; nothing is written.
+    A link is an OSError: in a folder of a stranger it may lead to any file.
     """
     line = json_line(data).encode()
-    with open(path, "a+b") as file:
+    with open(path, "a+b", opener=_no_link) as file:
         _cut_unfinished_line(file)
         file.write(line)
 
@@ -43,10 +50,9 @@ def read_lines(path: Path | str) -> list[dict[str, Any]]:
     """What `append_line` wrote, oldest first, without a last line that is unfinished.
 
     Raises:
-        ValueError: a line that is not a JSON object, with its number.
-        FileNotFoundError: no such file.
+        ValueError: a line that is not a JSON object, with its number; no such file, or one that is too large.
     """
-    finished = Path(path).read_bytes().split(b"\n")[:-1]
+    finished = read_bytes(path, LARGEST_LOG).split(b"\n")[:-1]
     return [_parse(line, f"{path}, line {number}") for number, line in enumerate(finished, start=1)]
 
 
@@ -66,6 +72,10 @@ def json_data(value: Any) -> Any:
     return value
 
 
+def _no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW, mode=0o666)
+
+
 def _cut_unfinished_line(file: BinaryIO) -> None:
     end = file.seek(0, os.SEEK_END)
     if end == 0:
@@ -78,9 +88,9 @@ def _cut_unfinished_line(file: BinaryIO) -> None:
 
 def _parse(line: bytes, place: str) -> dict[str, Any]:
     try:
-        data = json.loads(line)
-    except (ValueError, RecursionError) as error:
+        data = parse_json(line)
+    except ValueError as error:
         raise ValueError(f"{place} is not JSON ({error}): it was not written by append_line, or was edited") from None
     if not isinstance(data, dict):
-        raise ValueError(f"{place} is {line[:40]!r}; a line holds one JSON object: remove or mend it")
+        raise ValueError(f"{place} is {shown(data)}; a line holds one JSON object: remove or mend it")
     return data

@@ -5,6 +5,7 @@ import io
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
+from nas.reading import one_line
 from nas.tracking.files import write_atomically
 from nas.tracking.table import Row, Spread, Table
 
@@ -46,7 +47,7 @@ def to_markdown(table: Table) -> str:
     """
     lines = markdown_table([_cells(row) for row in table.rows], numbers=NUMBERS)
     if table.left_out:
-        left_out = [f"- `{item.folder.as_posix()}`: {item.reason}" for item in table.left_out]
+        left_out = [f"- `{one_line(item.folder.as_posix())}`: {one_line(item.reason)}" for item in table.left_out]
         lines += [*([""] if lines else []), f"Not counted ({len(left_out)}):", "", *left_out]
     return "\n".join(lines) + "\n"
 
@@ -115,5 +116,5 @@ def _fractions(name: str, spread: Spread | None) -> dict[str, float | None]:
 
 
 def _line(cells: list[str]) -> str:
-    escaped = (cell.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ") for cell in cells)
+    escaped = (one_line(cell).replace("\\", "\\\\").replace("|", "\\|") for cell in cells)
     return f"| {' | '.join(escaped)} |"

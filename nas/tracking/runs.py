@@ -26,7 +26,7 @@ class Runs:
 
 def is_run(folder: Path | str) -> bool:
     """Whether a run wrote into this folder: it holds a summary or Hydra's record of a job."""
-    return (Path(folder) / NAME).is_file() or (Path(folder) / ".hydra").is_dir()
+    return os.path.lexists(Path(folder) / NAME) or (Path(folder) / ".hydra").is_dir()
 
 
 def collect(folders: Iterable[Path | str]) -> Runs:
@@ -38,7 +38,7 @@ def collect(folders: Iterable[Path | str]) -> Runs:
     finished: dict[Path, Summary] = {}
     left_out = []
     for folder in _run_folders(folders):
-        if not (folder / NAME).is_file():
+        if not os.path.lexists(folder / NAME):
             left_out.append(LeftOut(folder, f"unfinished or failed: no {NAME}"))
             continue
         try:

@@ -1,16 +1,20 @@
 """What a finished run says of itself: `summary.json`."""
 
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from nas.architecture import Genotype
+from nas.reading import parse_json, read_bytes, shown
 from nas.tracking.files import json_data, write_atomically
 from nas.tracking.machine import versions
 
 NAME = "summary.json"
+LARGEST = 4_000_000
+"""Bytes: a genotype may have a fourth of it."""
 FORMAT = {"format": "nas-summary", "version": 1, "status": "finished"}
 METRICS = {
     "search": ("train_loss", "train_accuracy", "valid_loss", "valid_accuracy"),
@@ -30,6 +34,8 @@ KINDS = {
     "wall_seconds": int | float,
     "versions": dict,
 }
+
+COUNTS = ("seed", "params", "macs", "epochs", "wall_seconds")
 
 
 @dataclass(frozen=True)
@@ -61,7 +67,7 @@ class Summary:
     def __post_init__(self) -> None:
         object.__setattr__(self, "setting", normalised(self.setting))
         if self.command not in METRICS:
-            raise ValueError(f"a summary has no command {self.command!r}; it has {', '.join(METRICS)}")
+            raise ValueError(f"a summary has no command {shown(self.command)}; it has {', '.join(METRICS)}")
         if missing := [name for name in METRICS[self.command] if name not in self.metrics]:
             raise ValueError(
                 f"the summary of a {self.command} lacks {', '.join(missing)}; give NaN for what is unknown"
@@ -81,10 +87,14 @@ class Summary:
             raise ValueError(f'it has no "format": "{FORMAT["format"]}"')
         for key, wanted in FORMAT.items():
             if data.get(key) != wanted:
-                raise ValueError(f"its {key} is {data.get(key)!r}; this program reads {wanted!r}")
+                raise ValueError(f"its {key} is {shown(data.get(key))}; this program reads {wanted!r}")
         for name, kind in KINDS.items():
-            if not isinstance(data.get(name), kind):
-                raise ValueError(f"its {name!r} is {data.get(name)!r}, not {kind}")
+            if not isinstance(data.get(name), kind) or isinstance(data[name], bool):
+                raise ValueError(f"its {name!r} is {shown(data.get(name))}, not {kind}")
+        if negative := [name for name in COUNTS if data[name] < 0]:
+            raise ValueError(f"its {negative[0]!r} is {data[negative[0]]}, which is below 0")
+        if not all(isinstance(word, str) for word in data["setting"]):
+            raise ValueError(f"its 'setting' is {shown(data['setting'])}, not a list of words")
         metrics = {key: _number(key, value) for key, value in data.items() if key not in {*KINDS, *FORMAT}}
         known = {name: data[name] for name in KINDS}
         return cls(**{**known, "genotype": Genotype.from_dict(data["genotype"])}, metrics=metrics)
@@ -108,11 +118,11 @@ def read_summary(folder: Path | str) -> Summary:
         ValueError: the run has not finished, or the file is damaged or of another program.
     """
     path = Path(folder) / NAME
-    if not path.is_file():
+    if not os.path.lexists(path):
         raise ValueError(f"the run {folder} has not finished: it has no {NAME}; wait for it, or start it again")
     try:
-        return Summary.from_dict(json.loads(path.read_bytes()))
-    except (ValueError, RecursionError) as error:
+        return Summary.from_dict(parse_json(read_bytes(path, LARGEST)))
+    except ValueError as error:
         raise ValueError(f"{path} is not the summary of a run: {error}; start the run again") from None
 
 
@@ -120,5 +130,9 @@ def _number(key: str, value: Any) -> float:
     if value is None:
         return float("nan")
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"it has an unknown field {key!r} with the value {value!r}; a metric is a number or null")
+        raise ValueError(
+            f"it has an unknown field {shown(key)} with the value {shown(value)}; a metric is a number or null"
+        )
+    if key.endswith("accuracy") and not 0 <= value <= 1:
+        raise ValueError(f"its {shown(key)} is {value}; an accuracy is a fraction from 0 to 1")
     return value

@@ -1,13 +1,17 @@
 """The text form in which the authors of cell-search papers publish genotypes, read without evaluating it."""
 
 import ast
-import reprlib
+import warnings
 from typing import Any
 
 from nas.architecture import Genotype
+from nas.reading import one_line, shown
 from search_spaces.cells.decisions import KINDS, CellDecisions, from_genotype, to_genotype
 
 EXAMPLE = "Genotype(normal=[('sep_conv_3x3', 1), …], normal_concat=range(2, 6), reduce=[…], reduce_concat=[2, 3, 4, 5])"
+
+LONGEST = 20_000
+"""Characters: ten times those of the largest published one; Python's parser is quadratic in some texts."""
 
 
 def parse(text: str, space: str = "darts") -> Genotype:
@@ -19,7 +23,9 @@ def parse(text: str, space: str = "darts") -> Genotype:
     fields = _fields(text)
     wanted = [field for kind in KINDS for field in (kind, f"{kind}_concat")]
     if sorted(fields) != sorted(wanted):
-        raise ValueError(f"a genotype in the authors' form has the fields {', '.join(wanted)}, not {', '.join(fields)}")
+        raise ValueError(
+            f"a genotype in the authors' form has the fields {', '.join(wanted)}, not {one_line(', '.join(fields))}"
+        )
     cells = {kind: CellDecisions(_nodes(kind, fields[kind]), _numbers(fields[f"{kind}_concat"])) for kind in KINDS}
     return to_genotype(space, {}, cells)
 
@@ -35,8 +41,12 @@ def write(genotype: Genotype) -> str:
 
 
 def _fields(text: str) -> dict[str, Any]:
+    if len(text) > LONGEST:
+        raise ValueError(f"this is not a genotype in the authors' form: it has more than {LONGEST:,} characters")
     try:
-        statements = ast.parse(text.strip()).body
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what Python thinks of the style of the text
+            statements = ast.parse(text.strip()).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         statements = []
     plain = len(statements) == 1 and isinstance(statements[0], ast.Expr | ast.Assign)
@@ -49,7 +59,9 @@ def _fields(text: str) -> dict[str, Any]:
         raise ValueError(f"this is not a genotype in the authors' form; that is {EXAMPLE}")
     names = [str(word.arg) for word in call.keywords]
     if len(set(names)) != len(names):
-        raise ValueError(f"a genotype in the authors' form gives each field once; this one gives {', '.join(names)}")
+        raise ValueError(
+            f"a genotype in the authors' form gives each field once; this one gives {one_line(', '.join(names))}"
+        )
     return {name: _value(word.value) for name, word in zip(names, call.keywords, strict=True)}
 
 
@@ -68,26 +80,22 @@ def _value(node: ast.expr) -> Any:
 
 def _shown(node: ast.expr) -> str:
     try:
-        return ast.unparse(node)[:80]
-    except RecursionError:
+        return one_line(ast.unparse(node)[:80])
+    except (RecursionError, ValueError):
         return f"a {type(node).__name__}"
 
 
 def _nodes(kind: str, genes: Any) -> tuple[tuple[tuple[str, int], ...], ...]:
     if not isinstance(genes, list) or not genes or len(genes) % 2:
-        raise ValueError(
-            f"{kind} is a list of (operator, input) pairs, two for each node; this is {reprlib.repr(genes)}"
-        )
+        raise ValueError(f"{kind} is a list of (operator, input) pairs, two for each node; this is {shown(genes)}")
     for gene in genes:
         if not (isinstance(gene, tuple | list) and [type(part) for part in gene] == [str, int]):
-            raise ValueError(
-                f"{kind} holds {reprlib.repr(gene)}; give (operator, input) pairs such as ('sep_conv_3x3', 0)"
-            )
+            raise ValueError(f"{kind} holds {shown(gene)}; give (operator, input) pairs such as ('sep_conv_3x3', 0)")
     pairs = [(operator, source) for operator, source in genes]
     return tuple(tuple(pairs[first : first + 2]) for first in range(0, len(pairs), 2))
 
 
 def _numbers(concat: Any) -> tuple[int, ...]:
     if not isinstance(concat, list | tuple) or not all(type(number) is int for number in concat):
-        raise ValueError(f"a concatenation is a list of node numbers or a range; this is {reprlib.repr(concat)}")
+        raise ValueError(f"a concatenation is a list of node numbers or a range; this is {shown(concat)}")
     return tuple(concat)

@@ -1,13 +1,15 @@
 """The decisions of a cell genotype: which operators each node sums, and which nodes a cell returns."""
 
-import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from nas.architecture import Genotype
+from nas.reading import shown
 
 KINDS = ("normal", "reduce")
+MOST_GENES = 64
+"""In one cell: six times those of the largest published ones, and still a network that is built in seconds."""
 
 Gene = tuple[str, int]
 """(operator, input): inputs 0 and 1 are the two previous cells, 2 is the first node."""
@@ -28,18 +30,22 @@ class CellDecisions:
     def __post_init__(self) -> None:
         if not self.nodes or not all(self.nodes):
             raise ValueError("a cell needs at least one node and every node at least one (operator, input) pair")
+        if sum(map(len, self.nodes)) > MOST_GENES:
+            raise ValueError(f"a cell has at most {MOST_GENES} (operator, input) pairs; this one has more")
         for number, genes in enumerate(self.nodes, start=2):
             for operator, source in genes:
                 if not 0 <= source < number:
                     raise ValueError(
-                        f"({operator!r}, {source}) of node {number} reads a node that is not there yet; "
+                        f"{shown((operator, source))} of node {number} reads a node that is not there yet; "
                         f"its inputs are 0 to {number - 1}"
                     )
         last = len(self.nodes) + 1
         if not self.concat or not all(2 <= node <= last for node in self.concat):
             raise ValueError(
-                f"a cell concatenates some of its nodes 2 to {last}; this one has {reprlib.repr(list(self.concat))}"
+                f"a cell concatenates some of its nodes 2 to {last}; this one has {shown(list(self.concat))}"
             )
+        if len(set(self.concat)) != len(self.concat):
+            raise ValueError(f"a cell concatenates a node once; this one has {shown(list(self.concat))}")
 
 
 def to_genotype(space: str, settings: Mapping[str, Any], cells: Mapping[str, CellDecisions]) -> Genotype:
@@ -62,7 +68,7 @@ def from_genotype(genotype: Genotype) -> dict[str, CellDecisions]:
     cells = {kind: _take_cell(kind, left) for kind in KINDS}
     if left:
         raise ValueError(
-            f"{next(iter(left))!r} is not a decision of a cell genotype; those are normal/2, normal/concat, …"
+            f"{shown(next(iter(left)))} is not a decision of a cell genotype; those are normal/2, normal/concat, …"
         )
     return cells
 
@@ -77,19 +83,17 @@ def _take_cell(kind: str, decisions: dict[str, Any]) -> CellDecisions:
         raise ValueError(f"the genotype has no {place!r}; a cell genotype describes a normal and a reduction cell")
     concat = _list(place, decisions.pop(place))
     if not all(type(node) is int for node in concat):
-        raise ValueError(f"{place} is {reprlib.repr(concat)}; give a list of node numbers such as [2, 3, 4, 5]")
+        raise ValueError(f"{place} is {shown(concat)}; give a list of node numbers such as [2, 3, 4, 5]")
     return CellDecisions(tuple(nodes), tuple(concat))
 
 
 def _list(place: str, value: Any) -> list[Any]:
     if not isinstance(value, list):
-        raise ValueError(f"{place} is {reprlib.repr(value)}; give a list")
+        raise ValueError(f"{place} is {shown(value)}; give a list")
     return value
 
 
 def _gene(place: str, gene: Any) -> Gene:
     if not (isinstance(gene, list) and len(gene) == 2 and type(gene[0]) is str and type(gene[1]) is int):
-        raise ValueError(
-            f"{place} holds {reprlib.repr(gene)}; give [operator, input] pairs such as ['sep_conv_3x3', 0]"
-        )
+        raise ValueError(f"{place} holds {shown(gene)}; give [operator, input] pairs such as ['sep_conv_3x3', 0]")
     return gene[0], gene[1]

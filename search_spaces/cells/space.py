@@ -9,10 +9,11 @@ from torch import nn
 
 from nas.architecture import BarChart, Choice, ChoiceTables, Edge, Genotype, Graph, Mixture, selection
 from nas.costs import CostModel, Seconds
+from nas.reading import shown
 from nas.space import DiscreteNetwork, SearchSpace, Skeleton, best_candidate, largest
 from nas.supernet import MixedModule, MixedOp, PartialChannels
 from search_spaces.cells.backbone import CellBackbone, CellPlace
-from search_spaces.cells.decisions import KINDS, CellDecisions, Gene, from_genotype, to_genotype
+from search_spaces.cells.decisions import KINDS, MOST_GENES, CellDecisions, Gene, from_genotype, to_genotype
 from search_spaces.cells.network import CellNetwork, DiscreteCell
 from search_spaces.cells.supernet import SearchCell, input_choice, op_choice
 from search_spaces.operators import (
@@ -27,6 +28,7 @@ from search_spaces.operators import (
 
 BATCHED = "batched"
 EXECUTIONS = (BATCHED, "edge_by_edge")
+MOST_NODES = MOST_GENES // 2
 
 
 class CellSpace(SearchSpace):
@@ -74,9 +76,10 @@ class CellSpace(SearchSpace):
         if not isinstance(recompute, bool):
             raise ValueError(f"space.recompute is {recompute!r}; give true or false")
         self._norm = BATCHED_SEARCH if execution == BATCHED else SEARCH
-        for setting in ("num_nodes", "partial_channels"):
-            if getattr(self, setting) < 1:
-                raise ValueError(f"space.{setting} is {getattr(self, setting)}; give at least 1")
+        if partial_channels < 1:
+            raise ValueError(f"space.partial_channels is {partial_channels}; give at least 1")
+        if not 1 <= num_nodes <= MOST_NODES:
+            raise ValueError(f"space.num_nodes is {num_nodes}; give at least 1 and at most {MOST_NODES}")
         if inputs_per_node not in (1, 2):
             raise ValueError(f"space.inputs_per_node is {inputs_per_node}; the first node has two inputs: give 1 or 2")
         self.kept_operators = [operator for operator in self.operators if operator != NONE]
@@ -207,12 +210,14 @@ class CellSpace(SearchSpace):
             if any(len(set(inputs)) != len(inputs) for inputs in sources):
                 raise ValueError(f"the {kind} cell reads an input twice at one node, which space {self.name!r} cannot")
             if foreign := {operator for genes in cell.nodes for operator, _ in genes} - {*self.operators}:
-                raise ValueError(f"space {self.name!r} has no operator {min(foreign)!r}; it has {list(self.operators)}")
+                raise ValueError(
+                    f"space {self.name!r} has no operator {shown(min(foreign))}; it has {list(self.operators)}"
+                )
         return cells
 
     def _operator(self, name: str) -> Operator:
         if name not in self.catalogue:
-            raise ValueError(f"there is no operator {name!r}; the operators are {', '.join(self.catalogue)}")
+            raise ValueError(f"there is no operator {shown(name)}; the operators are {', '.join(self.catalogue)}")
         return self.catalogue[name]
 
     def _cell_choices(self, kind: str) -> list[Choice]:

@@ -5,14 +5,19 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+import torch
 from torch import nn
 
 from nas.architecture import Genotype
+from nas.reading import one_line, shown
 from nas.space import Skeleton
 from search_spaces.cells import CellSpace
 from search_spaces.genotypes import read_genotype
 from search_spaces.networks.cifar_resnet import CifarResNet
 from search_spaces.operators import OPERATORS
+
+MOST_PARAMETERS = 2**29
+"""2 GiB of them in float32."""
 
 Backbone = Callable[..., nn.Module]
 """Makes a network; it is given `num_classes` and `in_channels` where it has arguments of these names."""
@@ -52,6 +57,17 @@ def cells(
     found: Genotype = read_genotype(genotype)
     settings = {"operators": list(OPERATORS), **found.settings}
     return CellSpace(name=found.space, **settings).network(found, skeleton)
+
+
+def _require_moderate(make: Backbone, arguments: Mapping[str, Any]) -> None:
+    """A ValueError for a network that few machines hold, as a genotype may ask for; it is made where it takes none."""
+    with torch.device("meta"):
+        numbers = sum(parameter.numel() for parameter in make(**arguments).parameters())
+    if numbers > MOST_PARAMETERS:
+        raise ValueError(
+            f"space.backbone_arguments {dict(arguments)} make a network of {numbers:,} parameters; "
+            f"at most {MOST_PARAMETERS:,} are searched"
+        )
 
 
 def _like(conv: nn.Conv2d, in_channels: int) -> nn.Conv2d:
@@ -95,15 +111,17 @@ def backbone_of(name: str | None, network: Backbone | None, arguments: Mapping[s
     known = inspect.signature(make).parameters
     takes_any = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in known.values())
     if unknown := [key for key in arguments if key not in known and not takes_any]:
-        raise ValueError(f"space.backbone_arguments holds {unknown[0]!r}; the network has {', '.join(known)}")
+        raise ValueError(f"space.backbone_arguments holds {shown(unknown[0])}; the network has {', '.join(known)}")
 
     def made(**ends: int) -> nn.Module:
         given = {**{key: value for key, value in ends.items() if key in known}, **arguments}
         try:
+            if name is not None:
+                _require_moderate(make, given)
             return make(**given)
         except (TypeError, RuntimeError, ArithmeticError, LookupError, AttributeError) as error:
-            words = ", ".join(f"{key}={value!r}" for key, value in given.items())
-            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            words = ", ".join(f"{key}={shown(value)}" for key, value in given.items())
+            reason = one_line(f"{type(error).__name__}: {error}".splitlines()[0])
             raise ValueError(f"the network to search cannot be made of ({words}): {reason}") from error
 
     return made

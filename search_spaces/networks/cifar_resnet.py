@@ -3,6 +3,9 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+DEEPEST = 1202
+"""Layers of the deepest in the paper."""
+
 
 class CifarResNet(nn.Module):
     """A residual network of `depth` = 6n + 2 layers (He et al., 2016, section 4.2).
@@ -17,8 +20,10 @@ class CifarResNet(nn.Module):
 
     def __init__(self, *, depth: int, num_classes: int = 10, in_channels: int = 3, channels: int = 16) -> None:
         super().__init__()
-        if depth < 8 or depth % 6 != 2:
-            raise ValueError(f"a network for CIFAR has 6n + 2 layers; depth is {depth}: give 20, 32, 44, 56, …")
+        if not 8 <= depth <= DEEPEST or depth % 6 != 2:
+            raise ValueError(
+                f"a network for CIFAR has 6n + 2 layers, up to {DEEPEST}; depth is {depth}: give 20, 32, 44, 56, …"
+            )
         if channels < 1:
             raise ValueError(f"channels is {channels}; give at least 1")
         widths = [channels * 2**stage for stage in range(3)]

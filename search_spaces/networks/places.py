@@ -10,6 +10,8 @@ from nas.channels import ChannelGroup, Channels, Layer
 from nas.supernet import FLOAT_BITS as FLOAT
 from nas.supernet import Lent, widths_of
 
+MOST_CANDIDATES = 64
+"""Of one choice: a supernet of more is nobody's, and a file that asks for it would take all memory."""
 _FLOAT_ONLY = (FLOAT,)
 _BY_NATURE = ("the network returns it", "it is the image")
 """Why channels are fixed that nobody would want to search."""
@@ -46,6 +48,8 @@ class Sizes:
             given = getattr(self, key)
             if not given:
                 raise ValueError(f"space.{key} is empty: give at least one candidate")
+            if len(given) > MOST_CANDIDATES:
+                raise ValueError(f"space.{key} has {len(given)} candidates; give at most {MOST_CANDIDATES}")
             if len(set(given)) != len(given):
                 raise ValueError(f"space.{key} names a candidate twice: {list(given)}; give each once")
         if len(self.widths) == 1 and self.widths != (1.0,):

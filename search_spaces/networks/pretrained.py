@@ -3,10 +3,10 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import torch
 from torch import Tensor, nn
+
+from nas.reading import differences, load_tensors
 
 PREFIX = "network."
 """What the weights of a retrained network of this package are called by more than those of the network itself."""
@@ -23,37 +23,31 @@ def load_pretrained(network: nn.Module, source: str) -> None:
     wanted = network.state_dict()
     if not weights.keys() & wanted.keys() and all(name.startswith(PREFIX) for name in weights):
         weights = {name.removeprefix(PREFIX): value for name, value in weights.items()}
-    differences = [
-        *(f"{name} is missing" for name in wanted if name not in weights),
-        *(f"{name} is not in the network" for name in weights if name not in wanted),
-        *(
-            f"{name} is {list(weights[name].shape)} there and {list(value.shape)} in the network"
-            for name, value in wanted.items()
-            if name in weights and weights[name].shape != value.shape
-        ),
-    ]
-    if differences:
+    if found := list(differences(network, weights)):
         raise ValueError(
-            f"space.init_from {source} does not fit the network: {differences[0]}"
-            + (f", and {len(differences) - 1} more differences" if len(differences) > 1 else "")
+            f"space.init_from {source} does not fit the network: {found[0]}"
+            + (f", and {len(found) - 1} more differences" if len(found) > 1 else "")
             + "; give the weights of the very network that is searched"
         )
     network.load_state_dict(weights)
 
 
 def _read(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise ValueError(
             f"space.init_from {path} is no file; give a state dict saved by torch, or a run of nas.retrain"
         )
     try:
-        found: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises what its readers raise: pickle, zip and runtime errors
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"space.init_from {path} cannot be read as weights: {reason}") from None
+        found = load_tensors(path, "file of weights")
+    except ValueError as error:
+        raise ValueError(f"space.init_from {error}") from None
     for key in ("state", "weights"):  # where a checkpoint of this package holds them
         if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
             found = found[key]
-    if not isinstance(found, Mapping) or not found or not all(isinstance(value, Tensor) for value in found.values()):
+    if (
+        not isinstance(found, Mapping)
+        or not found
+        or not all(isinstance(name, str) and isinstance(value, Tensor) for name, value in found.items())
+    ):
         raise ValueError(f"space.init_from {path} holds no state dict of tensors; save network.state_dict()")
     return dict(found)

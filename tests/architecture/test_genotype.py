@@ -64,7 +64,7 @@ def test_what_is_not_plain_data_is_refused(value: Any) -> None:
     [
         ("", "this is not a genotype: it is not JSON (Expecting value: line 1 column 1 (char 0))"),
         ("{]", "this is not a genotype: it is not JSON (Expecting property name"),
-        ("[" * 100_000, "this is not a genotype: it is not JSON (maximum recursion depth"),
+        ("[" * 100_000, "this is not a genotype: it is not JSON (it is nested more than 64 levels deep"),
         ("[]", "this is not a genotype: it has no \"format\": 'nas-genotype'"),
         ("7", "this is not a genotype: it has no \"format\": 'nas-genotype'"),
         ('{"format": "other"}', "this is not a genotype: it has no \"format\": 'nas-genotype'"),
@@ -106,5 +106,5 @@ def test_a_field_that_is_missing(field: str) -> None:
 
 
 def test_not_a_number_is_refused_from_a_file_too() -> None:
-    with pytest.raises(ValueError, match="plain JSON data"):
+    with pytest.raises(ValueError, match="it holds nan, which is no number of JSON"):
         Genotype.from_json(json.dumps(data(decisions={"width": float("nan")})))

@@ -66,6 +66,7 @@ WORDS = [
     f"trainer.schedule._target_={traces.__name__}.leave",
     "hydra.run.dir=stolen",
     "trainer.epochs=99",
+    "data.download=true",
     "data.cutout=1",
 ]
 """What a stranger's search may have been started with; only the last is to be taken over."""

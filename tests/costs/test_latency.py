@@ -92,7 +92,7 @@ def test_a_table_of_another_device_is_refused_unless_it_is_asked_for() -> None:
         (lambda text: text.replace(": 3.0", ": -3"), "the latency of 'linear 4 -> 10' is -3; it is a positive number"),
         (
             lambda text: text.replace(": 3.0", ": NaN"),
-            "the latency of 'linear 4 -> 10' is nan; it is a positive number",
+            "this is not a latency table: it is not JSON .it holds nan, which is no number of JSON",
         ),
     ],
 )

@@ -3,13 +3,14 @@
 import io
 import logging
 import os
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from nas.data import Npz, OrderedSplit
+from nas.data import Npz, OrderedSplit, jpeg_pack
 
 
 @pytest.fixture(autouse=True)
@@ -163,3 +164,49 @@ def test_cifar10_jpeg() -> None:
     assert train.statistics.std == pytest.approx((0.24523, 0.24278, 0.26063), abs=1e-5)
     first, second = data.split(train)
     assert (len(first), len(second)) == (25_000, 25_000)
+
+
+def test_classes_that_are_no_names(tmp_path: Path) -> None:
+    for classes in (np.array("ant"), np.zeros(3), np.zeros(0, "U3")):
+        assert "it needs to be names (K,)" in refusal(tmp_path, classes=classes)
+
+
+def test_a_billion_classes_that_take_no_bytes(tmp_path: Path) -> None:
+    """An array of names without letters, as its header alone can say."""
+    names = io.BytesIO()
+    np.lib.format.write_array_header_1_0(names, {"descr": "<U0", "fortran_order": False, "shape": (10**9,)})
+    pack, _ = contents()
+    del pack["classes"]
+    source(tmp_path, pack)
+    with zipfile.ZipFile(tmp_path / "pack.npz", "a") as archive:
+        archive.writestr("classes.npy", names.getvalue())
+    with pytest.raises(ValueError, match=r"^classes of .* is <U0 \(1000000000,\); it needs to be names \(K,\)$"):
+        Npz(root=str(tmp_path / "pack.npz"), split=OrderedSplit()).train()
+
+
+def test_an_image_of_another_size_is_named(tmp_path: Path) -> None:
+    pack, _ = contents()
+    other = encode(np.zeros((8, 8, 3), np.uint8))
+    header = np.frombuffer(b"", np.uint8)
+    first = pack["header"].tobytes() + pack["data"][: pack["offsets"][1]].tobytes()
+    files = [first, *[other] * 8]
+    changed = {
+        "header": header,
+        "data": np.frombuffer(b"".join(files), np.uint8),
+        "offsets": np.cumsum([0, *map(len, files)]),
+    }
+    assert refusal(tmp_path, **changed) == (
+        "image 2 of 'FOLDER/pack.npz' has the shape (8, 8, 3), image 0 (16, 24, 3); give all one"
+    )
+
+
+def test_blank_images_that_fill_the_memory_are_refused_before_they_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jpeg_pack, "ALWAYS_ALLOWED", 1_000)
+    monkeypatch.setattr(jpeg_pack, "LARGEST_EXPANSION", 10)
+    file = encode(np.zeros((512, 512, 3), np.uint8))
+    changed = {"header": np.frombuffer(b"", np.uint8), "data": np.frombuffer(file * 9, np.uint8)}
+    message = refusal(tmp_path, **changed, offsets=len(file) * np.arange(10))
+    allowed = jpeg_pack.LARGEST_EXPANSION * 9 * len(file)
+    assert message == f"'FOLDER/pack.npz' has 4,718,592 bytes of pixels; a pack of its size may have {allowed:,}"

@@ -72,7 +72,7 @@ def test_mistakes_are_one_line(name: str | None, network: object, arguments: dic
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("depth", [2, 21])
+@pytest.mark.parametrize("depth", [2, 21, 1208])
 def test_a_depth_that_no_residual_network_has(depth: int) -> None:
-    with pytest.raises(ValueError, match=f"has 6n . 2 layers; depth is {depth}: give 20, 32, 44, 56, …"):
+    with pytest.raises(ValueError, match=f"has 6n . 2 layers, up to 1202; depth is {depth}: give 20, 32, 44, 56, …"):
         backbone_of("resnet20", None, {"depth": depth})()

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from nas.architecture import Genotype
-from search_spaces.cells.decisions import CellDecisions, from_genotype, to_genotype
+from search_spaces.cells.decisions import MOST_GENES, CellDecisions, from_genotype, to_genotype
 
 CELL = CellDecisions(nodes=((("a", 0), ("b", 1)), (("c", 2),)), concat=(3, 2))
 OTHER = CellDecisions(nodes=((("a", 1), ("a", 1)),), concat=(2,))
@@ -82,3 +82,15 @@ def test_a_cell_that_is_missing(place: str) -> None:
     left = {key: value for key, value in DECISIONS.items() if key != place}
     with pytest.raises(ValueError, match=f"^the genotype has no '{place}'; a cell genotype describes a normal and a "):
         from_genotype(Genotype("s", {}, left))
+
+
+def test_a_cell_that_would_take_minutes_to_build() -> None:
+    genes = tuple((("skip_connect", 0), ("skip_connect", 1)) for _ in range(MOST_GENES // 2))
+    CellDecisions(genes, (2,))
+    with pytest.raises(ValueError, match=r"^a cell has at most 64 \(operator, input\) pairs; this one has more$"):
+        CellDecisions((*genes, genes[0]), (2,))
+
+
+def test_a_node_is_concatenated_once() -> None:
+    with pytest.raises(ValueError, match=r"^a cell concatenates a node once; this one has \[2, 2, "):
+        CellDecisions(((("skip_connect", 0),),), (2,) * 100_000)

@@ -3,6 +3,7 @@
 import pytest
 
 from nas.space import Skeleton
+from nas.space.skeleton import MOST
 
 
 def test_the_defaults_are_those_of_the_darts_search() -> None:
@@ -19,6 +20,13 @@ def test_sizes_start_at_one(field: str, value: int) -> None:
         Skeleton(**{field: value})
 
 
+@pytest.mark.parametrize("field", MOST)
+def test_sizes_end_where_no_network_is(field: str) -> None:
+    Skeleton(**{field: MOST[field]})
+    with pytest.raises(ValueError, match=f"^{field} is {MOST[field] + 1}; give at most {MOST[field]:,}$"):
+        Skeleton(**{field: MOST[field] + 1})
+
+
 def test_a_stem_that_is_not_there() -> None:
     with pytest.raises(ValueError, match=r"^there is no stem 'mnist'; the stems are cifar, imagenet$"):
         Skeleton(stem="mnist")
@@ -28,3 +36,5 @@ def test_an_image_has_its_channels_and_its_size() -> None:
     assert Skeleton(in_channels=1, image_size=(8, 12)).image_shape == (1, 8, 12)
     with pytest.raises(ValueError, match=r"^image_size is \(8, 0\); give at least \(1, 1\)$"):
         Skeleton(image_size=(8, 0))
+    with pytest.raises(ValueError, match=r"^image_size is \(8, 8193\); give at most \(8192, 8192\)$"):
+        Skeleton(image_size=(8, 8193))

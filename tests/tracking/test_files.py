@@ -95,3 +95,18 @@ def test_a_line_in_the_middle_that_is_no_object_is_named(tmp_path, line, words):
     with pytest.raises(ValueError, match=words) as error:
         read_lines(path)
     assert str(path) in str(error.value)
+
+
+def test_no_write_follows_a_link(tmp_path):
+    outside = tmp_path / "outside.txt"
+    outside.write_text('{"a": 1}\nunfinished')
+    run = tmp_path / "run"
+    run.mkdir()
+    for name in ("search.jsonl", "genotype.json", f".genotype.json.{os.getpid()}.tmp"):
+        (run / name).symlink_to(outside)
+    with pytest.raises(OSError, match="symbolic link"):
+        append_line(run / "search.jsonl", {"epoch": 0})
+    write_atomically(run / "genotype.json", "new")
+    assert (run / "genotype.json").read_text() == "new"
+    assert not (run / "genotype.json").is_symlink()
+    assert outside.read_text() == '{"a": 1}\nunfinished'

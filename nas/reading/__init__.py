@@ -1,0 +1,20 @@
+from nas.reading.archives import check_archive
+from nas.reading.files import opened, read_bytes, read_text
+from nas.reading.json_text import parse_json
+from nas.reading.plain import check_plain
+from nas.reading.tensors import load_tensors
+from nas.reading.weights import differences
+from nas.reading.words import one_line, shown
+
+__all__ = [
+    "check_archive",
+    "check_plain",
+    "differences",
+    "load_tensors",
+    "one_line",
+    "opened",
+    "parse_json",
+    "read_bytes",
+    "read_text",
+    "shown",
+]
