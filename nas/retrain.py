@@ -25,7 +25,7 @@ from nas.cli.mistakes import checked
 from nas.cli.parts import feed_of, recipe_of, require_use, skeleton_of, space_of
 from nas.cli.progress import last_good_state_named, progress, shown
 from nas.cli.regularization import require_regularizable
-from nas.cli.resuming import Keeper, left_by, without_resume
+from nas.cli.resuming import Keeper, left_by, take_up, without_resume
 from nas.cli.settings import Retrain
 from nas.costs import count
 from nas.data import DataSource
@@ -69,7 +69,7 @@ def retrain(config: DictConfig) -> None:
     parts = _parts(settings)
     lines, before = ([], 0.0) if left is None else (left.records, left.state["seconds"])
     if left is not None:
-        parts.training.load_state_dict(left.state)
+        take_up(parts.training, left.state, left.place)
     if settings.resume:
         (folder / "summary.json").unlink(missing_ok=True)
         write_atomically(folder / "train.jsonl", "".join(lines))

@@ -23,7 +23,7 @@ from nas.cli.launch import led, on_devices, one_job
 from nas.cli.mistakes import checked
 from nas.cli.parts import feed_of, recipe_of, require_use, skeleton_of
 from nas.cli.progress import last_good_state_named, progress, shown
-from nas.cli.resuming import Keeper, flat, left_by, without_resume
+from nas.cli.resuming import Keeper, flat, left_by, take_up, without_resume
 from nas.cli.settings import Search
 from nas.costs import count
 from nas.data import DataSource
@@ -102,9 +102,10 @@ def work(text: str, seat: Seat) -> str:
     device = device_of(job.settings.device, job.settings.threads, rank=seat.rank, size=seat.size)
     with joined(seat, device=device) as ranks, last_good_state_named(job.folder):
         parts = _parts(job, device, ranks)
-        left = None if job.checkpoint is None else load_checkpoint(job.checkpoint)
-        if left is not None:
-            parts.process.load_state_dict(left)
+        left = None
+        if job.checkpoint is not None:
+            left = load_checkpoint(job.checkpoint)
+            take_up(parts.process, left, Path(job.checkpoint))
         if ranks.rank == 0:
             return _written(job, parts, left)
         keeper = Keeper(job.folder, job.settings.trainer.checkpoint_steps, parts.process.state_dict, write=False)

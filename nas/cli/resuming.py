@@ -3,14 +3,22 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from nas.cli.progress import shown
 from nas.cli.settings import Settings
+from nas.reading import one_line
 from nas.tracking import keep_checkpoint, newest_checkpoint
 
 FREE = ("resume", "trainer.checkpoint_steps", "data.root", "data.workers")
 """Settings that change no bit of what is computed: where the data lies, how it is read, what is kept."""
+
+
+class Process(Protocol):
+    """A search or a training."""
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on from a state."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +49,26 @@ def left_by(command: str, folder: Path, settings: Settings) -> Left | None:
     if found is None:
         return None
     place, state = found
-    if state.get("command") != command:
-        began = state.get("command", "an older version of this program")
-        raise ValueError(f"resume=true: {shown(folder)} holds a run of {began}, and this is {command}")
+    wanted = {"command": str, "settings": dict, "records": list, "seconds": float}
+    if any(type(state.get(key)) is not kind for key, kind in wanted.items()):
+        raise ValueError(
+            f"resume=true: {place} is not the checkpoint of a run that can be gone on with; begin a new one"
+        )
+    if state["command"] != command:
+        raise ValueError(
+            f"resume=true: {shown(folder)} holds a run of nas.{state['command']}, and this is nas.{command}; "
+            "give another hydra.run.dir"
+        )
     require_settings(state["settings"], settings.model_dump(), folder)
     return Left(place, state)
+
+
+def take_up(process: Process, state: Mapping[str, Any], place: Path) -> None:
+    """Loads a state; a ValueError that names its place for one that does not fit, whatever is wrong with it."""
+    try:
+        process.load_state_dict(state)
+    except (LookupError, TypeError, AttributeError, RuntimeError, AssertionError) as error:
+        raise ValueError(f"resume=true: {place} does not fit this run ({one_line(error)}); begin a new one") from error
 
 
 def require_settings(began: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> None:

@@ -11,11 +11,11 @@ from nas.reading import check_plain, load_tensors, shown
 from nas.tracking.files import write_atomically
 
 FORMAT = "nas-checkpoint"
-VERSION = 1
+VERSION = 2
 
 
 def save_checkpoint(path: Path | str, state: dict[str, Any], *, former: Path | None = None) -> None:
-    """Writes `state` atomically as `{"format": "nas-checkpoint", "version": 1, "state": state}`, by `torch.save`.
+    """Writes `state` atomically as `{"format": "nas-checkpoint", "version": 2, "state": state}`, by `torch.save`.
 
     `state` nests dicts, lists and tuples of tensors, numbers, strings, booleans and None, so that
     `torch.load(weights_only=True)` reads it: state dicts and random states fit, numpy scalars and namedtuples do not.

@@ -47,7 +47,7 @@ def test_a_training_state_comes_back_bit_for_bit(tmp_path):
 def test_plain_torch_reads_it_without_running_code(tmp_path):
     save_checkpoint(tmp_path / "checkpoint.pt", {"epoch": 1})
     data = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
-    assert data == {"format": "nas-checkpoint", "version": 1, "state": {"epoch": 1}}
+    assert data == {"format": "nas-checkpoint", "version": 2, "state": {"epoch": 1}}
 
 
 def test_random_streams_go_on_after_a_round_trip(tmp_path):
