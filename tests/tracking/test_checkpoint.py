@@ -123,8 +123,8 @@ def test_files_of_other_programs_are_refused(tmp_path):
     assert "another program" in refused(tmp_path / "tensor.pt")
     torch.save(nn.Linear(1, 1), tmp_path / "module.pt")
     assert "no checkpoint: it names classes or functions" in refused(tmp_path / "module.pt")
-    torch.save({"format": "nas-checkpoint", "version": 2, "state": {}}, tmp_path / "later.pt")
-    assert "version 2; this program reads 1" in refused(tmp_path / "later.pt")
+    torch.save({"format": "nas-checkpoint", "version": 3, "state": {}}, tmp_path / "later.pt")
+    assert "version 3; this program reads 2" in refused(tmp_path / "later.pt")
 
 
 def test_a_zip_that_is_no_checkpoint_is_refused(tmp_path):
