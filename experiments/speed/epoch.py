@@ -1,5 +1,6 @@
 """Where the time of an epoch goes: searches as `python -m nas.search` runs them, watched from outside."""
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -127,7 +128,8 @@ def _difference(later: dict[str, float], earlier: dict[str, float]) -> dict[str,
 
 def _search(words: Sequence[str]) -> None:
     """`python -m nas.search WORDS`, in a folder that is removed; the process is then as before."""
-    threads = torch.get_num_threads()
+    threads, log = torch.get_num_threads(), logging.getLogger()
+    handlers, level = log.handlers[:], log.level
     with TemporaryDirectory() as folder, patch.object(sys, "argv", ["nas.search"]), patch.dict(os.environ):
         sys.argv += [*words, f"hydra.run.dir={folder}/run"]
         try:
@@ -135,6 +137,7 @@ def _search(words: Sequence[str]) -> None:
                 status = nas.search.main()
         finally:
             torch.set_num_threads(threads)
+            log.handlers[:], log.level = handlers, level
             GlobalHydra.instance().clear()
     if status:
         raise RuntimeError(f"the search of {' '.join(words)} failed")

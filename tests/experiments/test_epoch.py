@@ -1,5 +1,6 @@
 """Where the time of an epoch goes: the watch on programs whose times are known, and on small searches."""
 
+import logging
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -101,13 +102,19 @@ def test_a_whole_epoch_has_more_steps_but_the_same_pictures() -> None:
     assert search.outside == pytest.approx(outside / (outside + 10 * 10.0))
 
 
+def state() -> list[object]:
+    """What a search changes in its process, and a measurement has to leave as it was."""
+    log = logging.getLogger()
+    return [SearchLog.epoch, sys.argv, torch.get_num_threads(), log.handlers[:], log.level]
+
+
 @pytest.mark.parametrize(
     "run", [partial(on_digits, words=["debug=smoke", *TINY]), partial(on_cifar10, words=TINY, batch=2, image_size=8)]
 )
 def test_a_search_is_watched_whole(run: Callable[..., Epochs]) -> None:
-    original, arguments, threads = SearchLog.epoch, sys.argv, torch.get_num_threads()
+    before = state()
     search = run("darts", 2, settle=lambda: None)
-    assert (SearchLog.epoch, sys.argv, torch.get_num_threads()) == (original, arguments, threads)
+    assert state() == before
     assert len(search.epochs) == 2
     assert (search.batch, search.steps, search.whole) == ((16, 2, 2) if run.func is on_digits else (2, 4, 12_500))
     for epoch in search.epochs:
