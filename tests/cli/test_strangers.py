@@ -37,7 +37,6 @@ def refused(folder: Path, *words: str) -> str:
         (("draw", "genotype=pipe"), "'pipe' is a pipe, not a file"),
         (("cost", "genotype=zero"), "'zero' is a device, not a file"),
         (("retrain", "genotype=zero", *TINY), "'zero' is a device, not a file"),
-        (("search", *SIZES, "space.init_from=zero"), "space.init_from zero is no file"),
         (("search", *SIZES, "budget.latency=0.5x", "budget.latency_table=zero"), "'zero' is a device, not a file"),
         (("search", *SEARCH, "data=npz", "data.root=pipe"), "'pipe' is a pipe, not a file"),
     ],
