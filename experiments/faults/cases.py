@@ -41,7 +41,7 @@ def cases(root: Path) -> Sequence[Case]:
         _search("bit_width, budget", "bit_width", "budget.bops=0.5x", *RESNET, *EVERY_STEP),
         _search("random search", "pc_darts", "method=random", *CELL, *EVERY_STEP),
         Case("retraining", "retrain", ("genotype=PC_DARTS_cifar", *SMALL, "network.cells=1", *EVERY_THIRD)),
-        _search("image folder, 2 workers", "pc_darts", *photographs, *CELL, *EVERY_THIRD),
+        replace(_search("image folder, 2 workers", "pc_darts", *photographs, *CELL, *EVERY_THIRD), share=2),
         replace(_search("2 ranks", "pc_darts", *shared, *CELL, *EVERY_STEP), share=1),  # two interpreters start anew
     )
 
