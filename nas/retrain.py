@@ -78,7 +78,7 @@ def retrain(config: DictConfig) -> None:
         _train(settings, parts, folder, board, lines, lambda: before + time.perf_counter() - start)
         record = TrainingRecord(**json.loads(lines[-1]))
         test_loss, test_accuracy = _test(settings, parts)
-        board.scalars({"loss/test": test_loss, "accuracy/test": test_accuracy}, record.epoch)
+        board.scalars({"loss/test": test_loss, "accuracy/test": test_accuracy}, record.epoch + 1)
     metrics = {
         "train_loss": record.train_loss,
         "train_accuracy": record.train_accuracy,

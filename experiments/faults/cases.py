@@ -1,86 +1,61 @@
-"""Cases: a kind of file, damaged by what a number says."""
+"""The runs that are killed: small, and of every kind."""
 
-import os
-import random
-import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from unittest import mock
 
-from hydra import initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
-
-from experiments.faults.bytes_mutations import splice
-from experiments.faults.kinds import Kind, no_file
-from experiments.faults.watch import Outcome, watched
-from nas.cli.arguments import CONF
-
-NO_FILE = 1 / 40
-SPLICED = 1 / 40
-"""How many cases have something at the place of the file that is none, and how many the end of another kind's file."""
+from PIL import Image
 
 
-class Cases:
-    """The cases of one kind, numbered; the same seed and number are the same case in every run."""
+@dataclass(frozen=True)
+class Case:
+    """A command and its words, without a directory; `share` is how often it comes in a round of killed runs."""
 
-    def __init__(self, name: str, kind: Kind, others: Sequence[bytes], seed: int = 0) -> None:
-        self.name = name
-        self.seed = seed
-        self.kind = kind
-        self.originals = kind.originals()
-        self.beside = kind.beside()
-        self.others = others
-
-    def original(self, folder: Path, limit: float) -> Outcome:
-        """Reads the first original itself, which has to be accepted."""
-        self._prepare(folder).write_bytes(self.originals[0])
-        return watched(self.kind.read, folder, limit)
-
-    def run(self, number: int, folder: Path, limit: float) -> Outcome:
-        """Reads the damaged file of case `number` in an empty folder, within `limit` seconds."""
-        rng = random.Random(f"{self.name} {self.seed} {number}")
-        path = self._prepare(folder)
-        drawn = rng.random()
-        if drawn < NO_FILE:
-            no_file(path, rng)
-        else:
-            original = rng.choice(self.originals)
-            spliced = drawn < NO_FILE + SPLICED
-            damaged = (
-                splice(original, rng.choice(self.others), rng)
-                if spliced
-                else rng.choice(self.kind.mutations)(original, rng)
-            )
-            path.write_bytes(damaged)
-        return watched(self.kind.read, folder, limit)
-
-    def _prepare(self, folder: Path) -> Path:
-        for name, content in self.beside.items():
-            (folder / name).write_bytes(content)
-        path = folder / self.kind.path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path
+    name: str
+    command: str
+    words: tuple[str, ...]
+    share: int = 3
 
 
-@contextmanager
-def folder_of_a_case() -> Iterator[Path]:
-    """An empty folder, which is the working directory and has the cache; gone afterwards."""
-    before = Path.cwd()
-    folder = Path(tempfile.mkdtemp(prefix="fuzz-")).resolve()
-    try:
-        os.chdir(folder)
-        with mock.patch.dict(os.environ, {"NAS_CACHE_DIR": str(folder / "cache")}):
-            yield folder
-    finally:
-        os.chdir(before)
-        shutil.rmtree(folder)
+SMALL = ("debug=smoke", "trainer.epochs=4", "trainer.max_steps=4", "device=cpu")
+EVERY_STEP = ("trainer.checkpoint_steps=1",)
+EVERY_THIRD = ("trainer.checkpoint_steps=3",)
+CELL = ("network.cells=1", "space.num_nodes=2")
+RESNET = ("space.backbone_arguments={depth:8,channels:4}",)
 
 
-@contextmanager
-def composing() -> Iterator[None]:
-    """Readers that need the shipped configs find them, as in a command."""
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        yield
+def cases(root: Path) -> Sequence[Case]:
+    """Every case; `root` gets the photographs that one of them reads."""
+    photographs = (
+        "data=image_folder",
+        f"data.root={image_folder(root / 'photographs')}",
+        "data.size=16",
+        "data.workers=2",
+    )
+    shared = ("trainer.devices=2", "trainer.sync_batch_norm=true")
+    return (
+        _search("darts, first order", "darts", *CELL, *EVERY_STEP),
+        _search("darts, second order", "darts", "method=second_order", *CELL, *EVERY_THIRD),
+        _search("random relaxation", "darts", "method=score_function", *CELL, *EVERY_STEP),
+        _search("pc_darts", "pc_darts", *CELL, *EVERY_THIRD),
+        _search("bit_width, budget", "bit_width", "budget.bops=0.5x", *RESNET, *EVERY_STEP),
+        _search("random search", "pc_darts", "method=random", *CELL, *EVERY_STEP),
+        Case("retraining", "retrain", ("genotype=PC_DARTS_cifar", *SMALL, "network.cells=1", *EVERY_THIRD)),
+        replace(_search("image folder, 2 workers", "pc_darts", *photographs, *CELL, *EVERY_THIRD), share=2),
+        replace(_search("2 ranks", "pc_darts", *shared, *CELL, *EVERY_STEP), share=1),  # two interpreters start anew
+    )
+
+
+def _search(name: str, space: str, *words: str) -> Case:
+    return Case(name, "search", (f"+space={space}", *SMALL, *words))
+
+
+def image_folder(root: Path) -> Path:
+    """80 + 40 pictures of two classes below `root`, made where they are not there yet."""
+    for part, count in (("train", 80), ("val", 20)):
+        for label, green in (("cat", 200), ("dog", 20)):
+            (root / part / label).mkdir(parents=True, exist_ok=True)
+            for number in range(count):
+                if not (path := root / part / label / f"{number}.png").exists():
+                    Image.new("RGB", (20, 24), (number * 3 % 256, green, number % 7 * 30)).save(path)
+    return root

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from experiments.faults.cases import Cases, composing, folder_of_a_case
+from experiments.faults.damaged_cases import Cases, composing, folder_of_a_case
 from experiments.faults.kinds import KINDS
 from experiments.faults.watch import ENDS, Outcome, peak_memory
 from nas.reading import one_line

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from nas.cli.progress import shown
 from nas.cli.settings import Settings
 from nas.reading import one_line
-from nas.tracking import keep_checkpoint, newest_checkpoint
+from nas.tracking import keep_checkpoint, newest_checkpoint, remove_unfinished
 
 FREE = ("resume", "trainer.checkpoint_steps", "data.root", "data.workers")
 """Settings that change no bit of what is computed: where the data lies, how it is read, what is kept."""
@@ -39,12 +39,13 @@ class Left:
 
 
 def left_by(command: str, folder: Path, settings: Settings) -> Left | None:
-    """What the run in a folder left, or None where it has kept nothing yet.
+    """What the run in a folder left, or None where it has kept nothing yet; half-written files are removed.
 
     Raises:
         ValueError: the folder of another command, a checkpoint that cannot be gone on from, or settings that matter and
             are not those that the run began with.
     """
+    remove_unfinished(folder)
     found = newest_checkpoint(folder)
     if found is None:
         return None

@@ -84,11 +84,12 @@ class SearchLog:
         self._candidates = len(finished)
 
     def finish(self, record: EpochRecord, settings: Mapping[str, Setting], metrics: Mapping[str, float]) -> None:
-        """Writes down what only the whole search has."""
+        """Writes down what only the whole search has; in TensorBoard behind the last epoch."""
+        epochs = record.epoch + 1
         film = animation(self._frames)
         write_atomically(self.folder / "evolution.gif", film)
-        self.board.gif("evolution", film, record.epoch)
-        self.board.hparams(settings, metrics)
+        self.board.gif("evolution", film, epochs)
+        self.board.hparams(settings, metrics, epochs)
 
     def _curves(self, record: EpochRecord) -> dict[str, float]:
         return {

@@ -2,7 +2,7 @@ from nas.tracking.candidate_table import CandidateRow, candidates_to_markdown, t
 from nas.tracking.candidates import Candidate, append_candidate, read_candidates
 from nas.tracking.checkpoint import load_checkpoint, save_checkpoint
 from nas.tracking.entropy import entropy
-from nas.tracking.files import append_line, json_line, read_lines, write_atomically
+from nas.tracking.files import append_line, json_line, read_lines, remove_unfinished, write_atomically
 from nas.tracking.formats import COSTS, COUNTED, to_csv, to_markdown, write_table
 from nas.tracking.kept import keep_checkpoint, newest_checkpoint
 from nas.tracking.machine import device_words, versions
@@ -37,6 +37,7 @@ __all__ = [
     "read_candidates",
     "read_lines",
     "read_summary",
+    "remove_unfinished",
     "save_checkpoint",
     "tabulate",
     "tabulate_candidates",

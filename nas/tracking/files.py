@@ -34,6 +34,12 @@ def write_atomically(path: Path | str, data: bytes | str, *, former: Path | None
         raise
 
 
+def remove_unfinished(folder: Path | str) -> None:
+    """Removes what killed processes left of the files that `write_atomically` writes; for who alone has the folder."""
+    for path in Path(folder).glob(".*.[0-9]*.tmp"):
+        path.unlink()
+
+
 def append_line(path: Path | str, data: dict[str, Any]) -> None:
     """Appends `data` as one line of JSON and flushes it; cuts off first what a killed run left of an unfinished line.
 

@@ -6,13 +6,15 @@ import socket
 from pathlib import Path
 
 NAME = ".lock"
+_held: set[int] = set()
+"""The files of the locks of this process."""
 
 
 class Lock:
     """A lock on a folder that ends with its holder, however that ends; `take` it, `release` it.
 
     The file `.lock` names the holder. It is left behind by one that is killed, and harmless then: what counts is the
-    lock of the system on it.
+    lock of the system on it. Processes forked from the holder, such as those that read data, don't hold it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -38,6 +40,7 @@ class Lock:
                 ) from None
             if self._is_there(file):
                 self._file = file
+                _held.add(file)
             else:  # its holder removed it in the meantime
                 os.close(file)
         os.ftruncate(self._file, 0)
@@ -47,8 +50,18 @@ class Lock:
         """Lets others take it."""
         if self._file is not None:
             self.path.unlink(missing_ok=True)
+            _held.discard(self._file)
             os.close(self._file)
             self._file = None
 
     def _is_there(self, file: int) -> bool:
         return self.path.exists() and os.path.samestat(os.fstat(file), self.path.stat())
+
+
+def _let_go() -> None:
+    """Closes a forked process' copies of the files: the lock of the system would last as long as they are open."""
+    while _held:
+        os.close(_held.pop())
+
+
+os.register_at_fork(after_in_child=_let_go)

@@ -44,8 +44,10 @@ class TensorBoard:
         """A text, shown as markdown."""
         self.writer.add_text(tag, text, epoch)
 
-    def hparams(self, settings: Mapping[str, Setting], metrics: Mapping[str, float]) -> None:
+    def hparams(self, settings: Mapping[str, Setting], metrics: Mapping[str, float], epochs: int) -> None:
         """One line of the HPARAMS page; call it once, at the end. The metrics are also the scalars `final/<name>`.
+
+        They stand behind the last of so many `epochs`, so that a run that goes on from there hides them.
 
         Written into this run's own event file, where `SummaryWriter.add_hparams` would start a second one. TensorBoard
         shows a bool as 1 or 0, and takes the columns of all runs from one of them.
@@ -61,8 +63,8 @@ class TensorBoard:
         # The prefix keeps a final metric off the curve of the same name.
         final = {f"final/{name}": value for name, value in metrics.items()}
         for summary in hparams_summaries(dict(settings), final):
-            self._add(summary, 0)
-        self.scalars(final, 0)
+            self._add(summary, epochs)
+        self.scalars(final, epochs)
 
     def close(self) -> None:
         """Flushes and closes the event file."""

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from experiments.faults.cases import Cases, composing, folder_of_a_case
+from experiments.faults.damaged_cases import Cases, composing, folder_of_a_case
 from experiments.faults.fuzz import main
 from experiments.faults.kinds import KINDS
 from experiments.faults.value_mutations import nested

@@ -4,7 +4,21 @@ import os
 
 import pytest
 
-from nas.tracking import append_line, read_lines, write_atomically
+from nas.tracking import append_line, read_lines, remove_unfinished, write_atomically
+
+
+def test_what_a_killed_process_left_of_a_file_is_removed(tmp_path, monkeypatch):
+    write_atomically(tmp_path / "a.txt", "whole")
+    (tmp_path / ".hidden").write_text("of somebody else")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", lambda *_: os._exit(1))
+        if (child := os.fork()) == 0:
+            write_atomically(tmp_path / "a.txt", "new")
+    os.waitpid(child, 0)
+    assert len(os.listdir(tmp_path)) == 3
+    remove_unfinished(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == [".hidden", "a.txt"]
+    assert (tmp_path / "a.txt").read_text() == "whole"
 
 
 def test_text_and_bytes_replace_the_old_file(tmp_path):

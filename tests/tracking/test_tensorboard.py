@@ -36,14 +36,14 @@ def test_everything_comes_back_from_one_event_file(tmp_path):
             board.png("genotype", png, epoch)
         board.gif("alphas", gif, 2)
         board.text("notes", "**bold** | µ", 1)
-        board.hparams({"lr": 0.5, "epochs": 3, "space": "darts", "amp": True}, {"valid/accuracy": 0.75})
+        board.hparams({"lr": 0.5, "epochs": 3, "space": "darts", "amp": True}, {"valid/accuracy": 0.75}, 3)
     assert len(list(tmp_path.rglob("*"))) == 1
 
     log = events(tmp_path)
     assert log.Tags()["scalars"] == ["valid/accuracy", "alpha_entropy/normal", "final/valid/accuracy"]
     assert [(e.step, e.value) for e in log.Scalars("valid/accuracy")] == [(0, 0.0), (1, 0.25), (2, 0.5)]
     assert [(e.step, e.value) for e in log.Scalars("alpha_entropy/normal")] == [(0, 1.5), (1, 0.5), (2, -0.5)]
-    assert [(e.step, e.value) for e in log.Scalars("final/valid/accuracy")] == [(0, 0.75)]
+    assert [(e.step, e.value) for e in log.Scalars("final/valid/accuracy")] == [(3, 0.75)]
     images = log.Images("genotype")
     assert [(e.step, e.width, e.height, e.encoded_image_string) for e in images] == [(k, 37, 21, png) for k in range(3)]
     (clip,) = log.Images("alphas")
@@ -54,7 +54,7 @@ def test_everything_comes_back_from_one_event_file(tmp_path):
 
 def test_hparams_and_their_metrics_come_back(tmp_path):
     with TensorBoard(tmp_path) as board:
-        board.hparams({"lr": 0.5, "epochs": 3, "space": "darts", "amp": True}, {"test_accuracy": 0.75})
+        board.hparams({"lr": 0.5, "epochs": 3, "space": "darts", "amp": True}, {"test_accuracy": 0.75}, 3)
     content = events(tmp_path).summary_metadata
     start = metadata.parse_session_start_info_plugin_data(
         content[metadata.SESSION_START_INFO_TAG].plugin_data.content
@@ -72,7 +72,7 @@ def test_hparams_and_their_metrics_come_back(tmp_path):
 @pytest.mark.parametrize("value", [None, [1, 2], {"a": 1}])
 def test_a_setting_that_is_no_plain_value_is_named(tmp_path, value):
     with TensorBoard(tmp_path) as board, pytest.raises(ValueError, match="setting 'widths' is"):
-        board.hparams({"lr": 0.1, "widths": value}, {})
+        board.hparams({"lr": 0.1, "widths": value}, {}, 1)
 
 
 def test_a_resumed_run_hides_what_the_interrupted_one_logged_later(tmp_path, monkeypatch):
@@ -81,9 +81,12 @@ def test_a_resumed_run_hides_what_the_interrupted_one_logged_later(tmp_path, mon
     with TensorBoard(tmp_path) as board:
         for epoch in range(4):
             board.scalars({"loss": epoch}, epoch)
+        board.hparams({"lr": 0.5}, {"loss": 3.0}, 4)
     with TensorBoard(tmp_path, first_epoch=2) as board:
         for epoch in range(2, 5):
             board.scalars({"loss": 10 * epoch}, epoch)
+        board.hparams({"lr": 0.5}, {"loss": 40.0}, 5)
+    assert [(e.step, e.value) for e in events(tmp_path).Scalars("final/loss")] == [(5, 40.0)]
     steps = [(e.step, e.value) for e in events(tmp_path).Scalars("loss")]
     assert steps == [(0, 0.0), (1, 1.0), (2, 20.0), (3, 30.0), (4, 40.0)]
 

@@ -1,0 +1,77 @@
+"""One process at a time has a folder, and a dead one has none."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from nas.tracking.lock import Lock
+
+HOLDER = """
+import importlib.util, os, sys, time
+from pathlib import Path
+spec = importlib.util.spec_from_file_location("lock", sys.argv[1])  # without torch, which takes seconds to import
+lock = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(lock)
+lock.Lock(Path(sys.argv[2])).take()
+child = os.fork() if "fork" in sys.argv else 1
+if child:
+    print(os.getpid(), child, flush=True)
+time.sleep(60)
+"""
+
+
+@contextmanager
+def holder(folder: Path, *words: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """Another process that has the lock, and the child that it forked."""
+    command = [sys.executable, "-c", HOLDER, sys.modules[Lock.__module__].__file__ or "", str(folder), *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        pid, child = map(int, process.stdout.readline().split())
+        assert pid == process.pid
+        try:
+            yield process, child
+        finally:
+            process.kill()
+
+
+def test_a_second_process_is_refused_and_told_who_has_the_folder(tmp_path: Path) -> None:
+    with (
+        holder(tmp_path) as (process, _),
+        pytest.raises(ValueError, match=rf"^{tmp_path} is in use by process {process.pid} on \S+: wait until that"),
+    ):
+        Lock(tmp_path).take()
+
+
+def test_a_killed_process_leaves_the_folder_free(tmp_path: Path) -> None:
+    with holder(tmp_path) as (process, _):
+        process.kill()
+        process.wait()
+    assert (tmp_path / ".lock").exists()
+    Lock(tmp_path).take()
+
+
+def test_a_process_that_the_killed_one_forked_does_not_hold_the_folder(tmp_path: Path) -> None:
+    """As those that read data are: they see only after seconds that their parent has ended."""
+    with holder(tmp_path, "fork") as (process, child):
+        process.kill()
+        process.wait()
+        try:
+            Lock(tmp_path).take()
+        finally:
+            os.kill(child, 9)
+
+
+def test_what_was_released_can_be_taken_again_and_leaves_no_file(tmp_path: Path) -> None:
+    first, second = Lock(tmp_path / "new"), Lock(tmp_path / "new")
+    first.take()
+    with pytest.raises(ValueError, match="is in use by"):
+        second.take()
+    first.release()
+    second.take()
+    second.release()
+    assert not list((tmp_path / "new").iterdir())
