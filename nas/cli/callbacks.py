@@ -23,6 +23,8 @@ class RunDirectoryGuard(Callback):
     """
 
     held: ClassVar[list[Lock]] = []
+    entered: ClassVar[tuple[str, Path]]
+    """The key of the last directory that was entered, and the directory."""
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         self._enter(Path(config.hydra.run.dir), "hydra.run.dir", resume=config.resume)
@@ -49,6 +51,7 @@ class RunDirectoryGuard(Callback):
         except (ValueError, OSError) as error:
             _refuse(str(error))
         self.held.append(lock)
+        type(self).entered = key, folder
 
 
 class SweepSummary(Callback):

@@ -13,6 +13,10 @@ from omegaconf import DictConfig, OmegaConf
 from nas.cli.arguments import CONF, naming, normalized
 from nas.cli.callbacks import RunDirectoryGuard
 from nas.cli.mistakes import Mistakes, find_mistakes, in_one_line
+from nas.cli.resuming import going_on
+from nas.cli.signals import Stopped
+from nas.parallel import torchrun_seat
+from nas.tracking.kept import NEWEST
 
 Task = Callable[[DictConfig], None]
 
@@ -30,8 +34,10 @@ def run(
     """Composes the config of a command from its arguments and runs `task` with it; returns the exit status.
 
     `further` gives arguments that follow from those of the person. Mistakes go to standard error, one line each, with
-    status 1 and no traceback; HYDRA_FULL_ERROR=1 shows it.
+    status 1 and no traceback; HYDRA_FULL_ERROR=1 shows it. A run that a signal stopped says how to go on with it, with
+    128 and the signal's number as status.
     """
+    own = list(arguments)
     os.environ.setdefault(FULL_ERROR, os.environ.get("HYDRA_FULL_ERROR", "0"))
     try:
         arguments = [*arguments, *further(arguments)]
@@ -44,6 +50,9 @@ def run(
     sys.argv = [sys.argv[0], *normalized(arguments)]
     try:
         hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(_job(task))()
+    except Stopped as stop:
+        print(f"{stop}{_kept()}; to go on: {_going_on(config_name, own)}", file=sys.stderr)
+        return stop.status
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
@@ -71,6 +80,19 @@ def _job(task: Task) -> Task:
                 sys.exit(status)
 
     return job
+
+
+def _kept() -> str:
+    """That a run has kept nothing yet, where that is so."""
+    key, folder = RunDirectoryGuard.entered
+    empty = key == "hydra.run.dir" and not (folder / NEWEST).exists()
+    return ", nothing is kept yet" if empty else ""
+
+
+def _going_on(config_name: str, arguments: Sequence[str]) -> str:
+    seat = torchrun_seat()
+    command = "python" if seat is None else f"torchrun --nproc-per-node={seat.size}"
+    return going_on(f"{command} -m nas.{config_name}", arguments, *RunDirectoryGuard.entered)
 
 
 def _report(error: Exception) -> int:
