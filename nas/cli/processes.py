@@ -8,18 +8,12 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from multiprocessing import (
-    connection,
-    get_all_start_methods,
-    get_context,
-    get_start_method,
-    parent_process,
-    resource_tracker,
-)
+from multiprocessing import connection, get_context, parent_process, resource_tracker
 from multiprocessing.context import SpawnProcess
 
 from nas.cli.mistakes import Mistakes, in_one_line
 from nas.cli.signals import Stopped, StopSignals, unheard
+from nas.cli.sweeping import is_worker
 from nas.parallel import Board, Seat
 
 Work = Callable[[str, Seat], str]
@@ -43,7 +37,7 @@ def started_here(work: Work, job: str, size: int, *, stop_signals: Sequence[str]
         Mistakes, LostProcessError, RuntimeError: why a process failed; the others are stopped.
         Stopped: the processes agreed to stop.
     """
-    if get_start_method(allow_none=True) not in (None, *get_all_start_methods()):
+    if is_worker():
         raise ValueError(
             f"trainer.devices={size} starts processes, which joblib's cannot: leave out hydra/launcher=joblib"
         )

@@ -1,6 +1,5 @@
 """Signals that end a run in good order."""
 
-import functools
 import signal
 import threading
 import time
@@ -107,9 +106,3 @@ def unheard(numbers: Iterable[int]) -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@functools.cache
-def signals_of_worker(*names: str) -> StopSignals:
-    """Those that a worker of a sweep hears from its first run on, between its runs too: then it begins no other."""
-    return StopSignals(names, alone=False).__enter__()
