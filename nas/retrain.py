@@ -25,8 +25,9 @@ from nas.cli.mistakes import checked
 from nas.cli.parts import feed_of, recipe_of, require_use, skeleton_of, space_of
 from nas.cli.progress import last_good_state_named, progress, shown
 from nas.cli.regularization import require_regularizable
-from nas.cli.resuming import Keeper, left_by, take_up, without_resume
+from nas.cli.resuming import Keeper, Left, left_by, take_up, without_resume
 from nas.cli.settings import Retrain
+from nas.cli.signals import StopSignals
 from nas.costs import count
 from nas.data import DataSource
 from nas.optimization import DiscreteLoss, Training, TrainingRecord, evaluate
@@ -66,6 +67,11 @@ def retrain(config: DictConfig) -> None:
     if left is not None and left.finished(settings.trainer.epochs):
         print(f"{shown(folder)} is finished: {len(left.records)} epochs, numbers: {shown(folder)}/summary.json")
         return
+    with StopSignals(settings.trainer.stop_signals) as signals:
+        print(_retrained(settings, folder, signals, left, start))
+
+
+def _retrained(settings: Retrain, folder: Path, signals: StopSignals, left: Left | None, start: float) -> str:
     parts = _parts(settings)
     lines, before = ([], 0.0) if left is None else (left.records, left.state["seconds"])
     if left is not None:
@@ -75,7 +81,10 @@ def retrain(config: DictConfig) -> None:
         write_atomically(folder / "train.jsonl", "".join(lines))
     write_atomically(folder / "genotype.json", parts.genotype.to_json())
     with TensorBoard(folder, first_epoch=len(lines) if settings.resume else None) as board:
-        _train(settings, parts, folder, board, lines, lambda: before + time.perf_counter() - start)
+        keeper = _keeper(settings, parts, folder, signals, lines, lambda: before + time.perf_counter() - start)
+        with signals.deferred(), last_good_state_named(folder):
+            _train(settings, parts, keeper, board, lines)
+        signals.where = "after the last epoch"
         record = TrainingRecord(**json.loads(lines[-1]))
         test_loss, test_accuracy = _test(settings, parts)
         board.scalars({"loss/test": test_loss, "accuracy/test": test_accuracy}, record.epoch + 1)
@@ -87,7 +96,7 @@ def retrain(config: DictConfig) -> None:
     }
     summary = _summary(settings, parts, metrics, before + time.perf_counter() - start)
     write_summary(folder, summary)
-    print(_result(summary, folder))
+    return _result(summary, folder)
 
 
 def _parts(settings: Retrain) -> Parts:
@@ -113,18 +122,14 @@ def _parts(settings: Retrain) -> Parts:
     return Parts(genotype, found_by, space, skeleton, training, source)
 
 
-def _train(
+def _keeper(
     settings: Retrain,
     parts: Parts,
     folder: Path,
-    board: TensorBoard,
+    signals: StopSignals,
     lines: list[str],
     seconds: Callable[[], float],
-) -> None:
-    """Trains to the end, and adds the lines of the epochs to come to `lines`."""
-    training = parts.training
-    place, steps = training.progress, training.feed.steps
-
+) -> Keeper:
     def state() -> dict[str, Any]:
         return {
             "command": "retrain",
@@ -133,22 +138,29 @@ def _train(
             "skeleton": asdict(parts.skeleton),
             "records": list(lines),
             "seconds": seconds(),
-            **training.state_dict(),
+            **parts.training.state_dict(),
         }
 
-    keeper = Keeper(folder, settings.trainer.checkpoint_steps, state, write=True)
+    epoch = parts.training.progress.epoch
+    return Keeper(folder, settings.trainer.checkpoint_steps, state, epoch=epoch, signals=signals)
+
+
+def _train(settings: Retrain, parts: Parts, keeper: Keeper, board: TensorBoard, lines: list[str]) -> None:
+    """Trains to the end, and adds the lines of the epochs to come to `lines`."""
+    training = parts.training
+    place, steps = training.progress, training.feed.steps
     title, done = f"retrain {settings.genotype}", place.epoch * steps + place.step
-    with progress(title, training.recipe.epochs * steps, done) as (advance, show), last_good_state_named(folder):
+    with progress(title, training.recipe.epochs * steps, done) as (advance, show):
 
         def on_step() -> None:
             advance()
             keeper.after_step(place.step)
 
         for record in training.epochs(on_step):
-            append_line(folder / "train.jsonl", record.to_dict())
+            append_line(keeper.folder / "train.jsonl", record.to_dict())
             lines.append(json_line(record.to_dict()))
             board.scalars({"loss/train": record.train_loss, "accuracy/train": record.train_accuracy}, record.epoch)
-            keeper.keep()
+            keeper.after_epoch()
             show(f"epoch {record.epoch} training accuracy {record.train_accuracy:.3f}")
 
 

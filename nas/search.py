@@ -4,7 +4,7 @@ import json
 import shlex
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from nas.cli.parts import feed_of, recipe_of, require_use, skeleton_of
 from nas.cli.progress import last_good_state_named, progress, shown
 from nas.cli.resuming import Keeper, flat, left_by, take_up, without_resume
 from nas.cli.settings import Search
+from nas.cli.signals import StopSignals
 from nas.costs import count
 from nas.data import DataSource
 from nas.optimization import Budget, CompilationError, RecordingError, SearchMethod, SearchProcess
@@ -67,6 +68,7 @@ class Parts:
     process: SearchProcess
     budget: Budget | None
     device: torch.device
+    ranks: Ranks
     steps_per_epoch: int
 
     def costs(self, genotype: Genotype) -> dict[str, int]:
@@ -93,28 +95,35 @@ def search(config: DictConfig) -> None:
         started=time.time(),
         checkpoint=None if left is None else str(left.place),
     )
-    print(on_devices(work, job.to_text(), job.settings.trainer.devices))
+    trainer = settings.trainer
+    print(on_devices(work, job.to_text(), trainer.devices, stop_signals=trainer.stop_signals))
 
 
 def work(text: str, seat: Seat) -> str:
     """What one of the processes does that share a search: rank 0 alone writes, and returns what is to be printed."""
     job = Job.from_text(text)
     device = device_of(job.settings.device, job.settings.threads, rank=seat.rank, size=seat.size)
-    with joined(seat, device=device) as ranks, last_good_state_named(job.folder):
+    signals = StopSignals(job.settings.trainer.stop_signals, alone=seat.size == 1)
+    with signals, joined(seat, device=device) as ranks, last_good_state_named(job.folder):
         parts = _parts(job, device, ranks)
         left = None
         if job.checkpoint is not None:
             left = load_checkpoint(job.checkpoint)
             take_up(parts.process, left, Path(job.checkpoint))
         if ranks.rank == 0:
-            return _written(job, parts, left)
-        keeper = Keeper(job.folder, job.settings.trainer.checkpoint_steps, parts.process.state_dict, write=False)
+            return _written(job, parts, signals, left)
+        keeper = _keeper(job, parts, signals, parts.process.state_dict)
         for _ in parts.process.epochs(lambda: keeper.after_step(parts.process.position[1])):
-            keeper.keep()
+            keeper.after_epoch()
         return ""
 
 
-def _written(job: Job, parts: Parts, left: Mapping[str, Any] | None) -> str:
+def _keeper(job: Job, parts: Parts, signals: StopSignals, state: Callable[[], dict[str, Any]]) -> Keeper:
+    every, epoch = job.settings.trainer.checkpoint_steps, parts.process.position[0]
+    return Keeper(job.folder, every, state, epoch=epoch, signals=signals, ranks=parts.ranks)
+
+
+def _written(job: Job, parts: Parts, signals: StopSignals, left: Mapping[str, Any] | None) -> str:
     from nas.cli.search_log import SearchLog  # here, so that --help, errors and other ranks need no matplotlib
 
     process, before = parts.process, 0.0 if left is None else left["seconds"]
@@ -135,10 +144,12 @@ def _written(job: Job, parts: Parts, left: Mapping[str, Any] | None) -> str:
                 **process.state_dict(),
             }
 
-        keeper = Keeper(job.folder, job.settings.trainer.checkpoint_steps, state, write=True)
-        for record in _followed(job, parts, keeper):
-            log.epoch(record, process)
-            keeper.keep()
+        keeper = _keeper(job, parts, signals, state)
+        with signals.deferred():
+            for record in _followed(job, parts, keeper):
+                log.epoch(record, process)
+                keeper.after_epoch()
+        signals.where = "after the last epoch"
         record = EpochRecord.from_dict(json.loads(log.lines[-1]))
         summary = _summary(job, parts, record, ahead, before)
         log.finish(record, _hparams(job), summary.metrics)
@@ -181,7 +192,7 @@ def _parts(job: Job, device: torch.device, ranks: Ranks) -> Parts:
     budget = budget_of(settings.budget, space, skeleton, device, ranks)
     torch.manual_seed(settings.seed)
     process = method.start(space, skeleton, train, valid, recipe, device, ranks, budget)
-    return Parts(space, skeleton, process, budget, device, train.steps)
+    return Parts(space, skeleton, process, budget, device, ranks, train.steps)
 
 
 def _record_steps(process: SearchProcess) -> None:

@@ -7,6 +7,8 @@ from typing import Any, ClassVar
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
+from nas.cli.signals import Stopped, StopSignals
+from nas.cli.sweeping import signals_of_sweep
 from nas.tracking.formats import to_markdown, write_table
 from nas.tracking.lock import Lock
 from nas.tracking.runs import collect
@@ -23,6 +25,8 @@ class RunDirectoryGuard(Callback):
     """
 
     held: ClassVar[list[Lock]] = []
+    entered: ClassVar[tuple[str, Path]]
+    """The key of the last directory that was entered, and the directory."""
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         self._enter(Path(config.hydra.run.dir), "hydra.run.dir", resume=config.resume)
@@ -49,6 +53,32 @@ class RunDirectoryGuard(Callback):
         except (ValueError, OSError) as error:
             _refuse(str(error))
         self.held.append(lock)
+        type(self).entered = key, folder
+
+
+class SweepSignals(Callback):
+    """Ends a sweep in good order by a signal, also between its runs; it hears them until `leave`."""
+
+    signals: ClassVar[StopSignals | None] = None
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        type(self).signals = signals_of_sweep(config).__enter__()
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        self.require_silence()
+
+    @classmethod
+    def require_silence(cls) -> None:
+        """Raises Stopped if a signal was heard by a sweep."""
+        if cls.signals is not None and cls.signals.heard:
+            raise Stopped(cls.signals.heard, "before all runs had ended")
+
+    @classmethod
+    def leave(cls) -> None:
+        """Signals do what they did before."""
+        if cls.signals is not None:
+            cls.signals.__exit__(None, None, None)
+            cls.signals = None
 
 
 class SweepSummary(Callback):

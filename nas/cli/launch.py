@@ -6,23 +6,26 @@ from collections.abc import Callable, Sequence
 
 from nas.cli.mistakes import in_one_line
 from nas.cli.processes import Work, started_here
+from nas.cli.signals import Stopped
 from nas.parallel import Seat, torchrun_seat
 
 
-def on_devices(work: Work, job: str, devices: int) -> str:
+def on_devices(work: Work, job: str, devices: int, *, stop_signals: Sequence[str] = ()) -> str:
     """What `work(job, seat)` returns on rank 0 of `devices` processes; `work` is a function of a module.
 
-    One device needs no other process. Under torchrun this is rank 0, and the others take the job in `led`.
+    One device needs no other process. Under torchrun this is rank 0, and the others take the job in `led`. `work` hears
+    the stop signals; processes started here are told of what this one hears.
 
     Raises:
         Mistakes: a mistake of a person, found by any of the processes.
         LostProcessError: a process that was killed; the others are stopped.
+        Stopped: the processes agreed to stop.
     """
     if devices == 1:
         return work(job, Seat())
     seat = torchrun_seat()
     if seat is None or seat.board is None:
-        return started_here(work, job, devices)
+        return started_here(work, job, devices, stop_signals=stop_signals)
     seat.board.write("job", job)
     try:
         return work(job, seat)
@@ -48,6 +51,8 @@ def led(command: Callable[[], int], work: Work) -> int:
     try:
         if job := seat.board.read("job"):
             work(job, seat)
+    except Stopped as stop:
+        return stop.status
     except Exception as error:
         if seat.board.is_first("failures"):
             lines = [f"error: {line}" for line in in_one_line(error)]

@@ -7,33 +7,37 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from multiprocessing import connection, get_all_start_methods, get_context, get_start_method, parent_process
+from collections.abc import Callable, Sequence
+from multiprocessing import connection, get_context, parent_process, resource_tracker
 from multiprocessing.context import SpawnProcess
 
 from nas.cli.mistakes import Mistakes, in_one_line
+from nas.cli.signals import Stopped, StopSignals, unheard
+from nas.cli.sweeping import is_worker
 from nas.parallel import Board, Seat
 
 Work = Callable[[str, Seat], str]
 """What each process does with the text of a job; what rank 0 returns is for the person."""
 
 PATIENCE = 5.0
-"""Seconds that processes have to end by themselves: when one of them failed, and when they are told to."""
+"""Seconds in which it is still to be seen why a process failed."""
 
 
 class LostProcessError(ValueError):
     """A process of a job was killed."""
 
 
-def started_here(work: Work, job: str, size: int) -> str:
+def started_here(work: Work, job: str, size: int, *, stop_signals: Sequence[str] = ()) -> str:
     """What `work(job, seat)` returns on rank 0 of `size` new processes; none of them is left when this ends.
+
+    They are told of the stop signals that this one hears, and hear none before they ask for it.
 
     Raises:
         ValueError: this process is one of joblib's, which start no others.
         Mistakes, LostProcessError, RuntimeError: why a process failed; the others are stopped.
+        Stopped: the processes agreed to stop.
     """
-    if get_start_method(allow_none=True) not in (None, *get_all_start_methods()):
+    if is_worker():
         raise ValueError(
             f"trainer.devices={size} starts processes, which joblib's cannot: leave out hydra/launcher=joblib"
         )
@@ -43,13 +47,25 @@ def started_here(work: Work, job: str, size: int) -> str:
     processes = [
         context.Process(target=_process, args=(work, job, board.port, rank, size, os.getcwd())) for rank in range(size)
     ]
-    try:
-        with _interrupts_ignored():
-            for process in processes:
-                process.start()
-        _wait(processes, board)
-    finally:
-        _stop(processes)
+
+    def tell(number: int) -> None:
+        for process in processes:
+            if process.pid is not None and process.exitcode is None:
+                os.kill(process.pid, number)
+
+    with StopSignals(stop_signals, then=tell) as signals:
+        try:
+            resource_tracker.ensure_running()  # it would end what `unheard` begins
+            with unheard({*signals.numbers, signal.SIGINT}):
+                for process in processes:
+                    process.start()
+            if signals.heard:
+                tell(signals.heard)
+            _wait(processes, board)
+        finally:
+            _stop(processes)
+    if board.has("stopped"):
+        raise Stopped(*json.loads(board.read("stopped")))
     return board.read("result")
 
 
@@ -62,6 +78,9 @@ def _process(work: Work, job: str, port: int, rank: int, size: int, folder: str)
         result = work(job, Seat(rank, size, board))
         if rank == 0:
             board.write("result", result)
+    except Stopped as stop:
+        if rank == 0:
+            board.write("stopped", json.dumps([stop.number, stop.where]))
     except Exception as error:
         if board.is_first("failures"):
             board.write("failure", json.dumps([in_one_line(error), traceback.format_exc()]))
@@ -73,19 +92,6 @@ def _end_with_the_parent() -> None:
     assert parent is not None
     parent.join()
     os._exit(1)
-
-
-@contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    """Processes started in this block ignore Ctrl-C for good: the one that started them hears it and stops them."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _wait(processes: Sequence[SpawnProcess], board: Board) -> None:
@@ -124,8 +130,6 @@ def _stop(processes: Sequence[SpawnProcess]) -> None:
     """Ends those that still run."""
     started = [process for process in processes if process.pid is not None]
     for process in started:
-        process.terminate()
-    for process in started:
-        process.join(PATIENCE)
         process.kill()
+    for process in started:
         process.join()

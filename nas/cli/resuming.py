@@ -1,17 +1,21 @@
 """Runs that go on from where they were left."""
 
-from collections.abc import Callable, Iterable, Mapping
+import shlex
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from nas.cli.arguments import overrides
 from nas.cli.progress import shown
 from nas.cli.settings import Settings
+from nas.cli.signals import Stopped, StopSignals
+from nas.parallel import ALONE, Ranks
 from nas.reading import one_line
 from nas.tracking import keep_checkpoint, newest_checkpoint, remove_unfinished
 
-FREE = ("resume", "trainer.checkpoint_steps", "data.root", "data.workers")
-"""Settings that change no bit of what is computed: where the data lies, how it is read, what is kept."""
+FREE = ("resume", "trainer.checkpoint_steps", "trainer.stop_signals", "data.root", "data.workers")
+"""Settings that change no bit of what is computed: where the data lies, how it is read, what is kept, what stops it."""
 
 
 class Process(Protocol):
@@ -92,6 +96,13 @@ def without_resume(overrides: Iterable[str]) -> tuple[str, ...]:
     return tuple(word for word in overrides if not word.lstrip("+").startswith("resume="))
 
 
+def going_on(command: str, arguments: Sequence[str], key: str, folder: Path) -> str:
+    """The words to type that go on with a run or a sweep in `folder`, which is the value of `key`."""
+    kept = [word for word in arguments if next((name for _, name, _ in overrides([word])), "") not in (key, "resume")]
+    words = [*command.split(), *kept, f"{key}={shown(folder)}", "resume=true"]
+    return " ".join(map(shlex.quote, words))
+
+
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """The values of a nested mapping by their dotted keys."""
     found: dict[str, Any] = {}
@@ -108,24 +119,46 @@ def _grown(key: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
 
 
 class Keeper:
-    """Keeps the state of a run: every `every` steps of an epoch, and when it is told to.
+    """Keeps the state of a run: every `every` steps of an epoch, at the epoch's end, and when a signal stops it.
 
-    `state` is called on every rank, because it is that of all; `write` says whether this one writes it.
+    `epoch` is the one that comes next. All ranks call the same methods: `state` is that of all, which the first writes,
+    and a signal that one of them heard stops all after the same step.
     """
 
-    def __init__(self, folder: Path, every: int | None, state: Callable[[], dict[str, Any]], *, write: bool) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        every: int | None,
+        state: Callable[[], dict[str, Any]],
+        *,
+        epoch: int,
+        signals: StopSignals,
+        ranks: Ranks = ALONE,
+    ) -> None:
         self.folder = folder
         self.every = every
         self.state = state
-        self.write = write
+        self.epoch = epoch
+        self.signals = signals
+        self.ranks = ranks
 
     def after_step(self, step: int) -> None:
-        """After so many steps of an epoch."""
-        if self.every is not None and step % self.every == 0:
+        """After so many steps of an epoch; raises Stopped if a signal was heard."""
+        number = self.ranks.highest(self.signals.heard)
+        if number or (self.every is not None and step % self.every == 0):
             self.keep()
+        if number:
+            raise Stopped(number, f"in epoch {self.epoch} after step {step}")
+
+    def after_epoch(self) -> None:
+        """After all of an epoch; raises Stopped if a signal was heard."""
+        self.keep()
+        self.epoch += 1
+        if number := self.ranks.highest(self.signals.heard):
+            raise Stopped(number, f"after epoch {self.epoch - 1}")
 
     def keep(self) -> None:
         """Writes the state as it is now."""
         state = self.state()
-        if self.write:
+        if self.ranks.rank == 0:
             keep_checkpoint(self.folder, state)

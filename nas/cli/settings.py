@@ -18,6 +18,7 @@ from pydantic import PositiveInt as Count
 from nas.cli.amounts import Amount, amount
 from nas.cli.arguments import options
 from nas.cli.devices import require_devices
+from nas.cli.signals import STOPPING
 from nas.cli.signatures import located
 from nas.parallel import Ranks
 
@@ -40,6 +41,15 @@ def _named_space(value: Any) -> Any:
         keys = ", ".join(f"space.{key}" for key in value)
         raise ValueError(f"{keys} is given without a space; add +space=NAME, the one of the genotype")
     return value
+
+
+def _stop_signal(name: str) -> str:
+    if name not in STOPPING:
+        raise ValueError(
+            f"trainer.stop_signals has {name!r}, which is none of those that can end a run in good order: "
+            f"{', '.join(STOPPING)}"
+        )
+    return name
 
 
 Part = Annotated[dict[str, Any], AfterValidator(_part)]
@@ -81,6 +91,7 @@ class Trainer(Settings):
     precision: Literal["float32", "bf16"]
     max_steps: Count | None
     checkpoint_steps: Count | None
+    stop_signals: list[Annotated[str, AfterValidator(_stop_signal)]]
 
 
 class SearchTrainer(Trainer):

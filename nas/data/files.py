@@ -1,6 +1,7 @@
 """Images in files, decoded when they are needed by processes that live as long as their stream."""
 
 from collections.abc import Iterator
+from signal import SIG_IGN, Signals, signal
 from typing import Any
 
 import torch
@@ -58,6 +59,7 @@ class FileSamples(Samples):
             PlainImages(self.paths, self.labels, self.views),
             batch_sampler=[batches[turn].tolist() for turn in ranks.turns(len(batches))],
             num_workers=self.workers,
+            worker_init_fn=hear_no_signal,
             generator=torch.Generator(),
             pin_memory=device.type == "cuda",
         )
@@ -103,6 +105,7 @@ class FileStream(Stream):
             RandomImages(samples.paths, samples.labels, samples.views, self.shuffle.seed),
             batch_sampler=Walk(self.shuffle, self.epoch, self.batch),
             num_workers=samples.workers,
+            worker_init_fn=hear_no_signal,
             generator=torch.Generator(),  # its own: otherwise it draws from the global one
             pin_memory=self.device.type == "cuda",
         )
@@ -123,3 +126,9 @@ class Walk(Sampler[list[Visit]]):
             for indices in self.shuffle.order(epoch)[batch:].tolist():
                 yield [(epoch, index) for index in indices]
             epoch, batch = epoch + 1, 0
+
+
+def hear_no_signal(worker: int) -> None:
+    """Makes a worker ignore what a terminal or a scheduler tells the whole group: the one that it works for ends it."""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGXCPU", "SIGALRM", "SIGTSTP"):
+        signal(Signals[name], SIG_IGN)

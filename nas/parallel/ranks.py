@@ -70,6 +70,14 @@ class Ranks:
         dist.all_reduce(sums)
         return sums
 
+    def highest(self, number: int) -> int:
+        """The highest of the ranks' numbers."""
+        if self.size == 1:
+            return number
+        numbers = torch.tensor([number])
+        dist.all_reduce(numbers, dist.ReduceOp.MAX)
+        return int(numbers)
+
     def of_first(self, make: Callable[[], str]) -> str:
         """What `make` returns on rank 0, the only one that calls it; the others wait, half an hour at most."""
         if self.size == 1:

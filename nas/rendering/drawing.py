@@ -68,7 +68,10 @@ def program(source: str, format: Format) -> bytes:
     if path is None:
         raise FileNotFoundError("there is no program `dot` on PATH")
     command = [path, f"-T{format}"]
-    return subprocess.run(command, input=source.encode(), capture_output=True, check=True, timeout=SECONDS).stdout
+    # in a session of its own it does not hear the Ctrl-C that is for this process
+    return subprocess.run(
+        command, input=source.encode(), capture_output=True, check=True, timeout=SECONDS, start_new_session=True
+    ).stdout
 
 
 RENDERERS: tuple[Callable[[str, Format], bytes], ...] = (bundled, program)
