@@ -18,7 +18,12 @@ spec = importlib.util.spec_from_file_location("lock", sys.argv[1])  # without to
 lock = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(lock)
 lock.Lock(Path(sys.argv[2])).take()
+forked, alive = os.pipe()
 child = os.fork() if "fork" in sys.argv else 1
+if not child:
+    os.write(alive, b"!")
+elif "fork" in sys.argv:
+    os.read(forked, 1)
 if child:
     print(os.getpid(), child, flush=True)
 time.sleep(60)
