@@ -143,7 +143,7 @@ def damaged(folder: Path) -> dict[str, str]:
     (folder / "bytes.json").write_bytes(b"\xff\xfe\x00")
     return {
         "budget.latency_table=cut.json": "budget.latency_table=cut.json: this is not a latency table: it is not JSON",
-        "budget.latency_table=bytes.json": "budget.latency_table=bytes.json: this is not a latency table",
+        "budget.latency_table=bytes.json": "budget.latency_table=bytes.json: 'bytes.json' is not text",
         "budget.latency_table=.": "budget.latency_table=.: ",
         "budget.latency_batch=0": "budget.latency_batch is 0",
         "budget.latency_anywhere=perhaps": "budget.latency_anywhere is 'perhaps'",
