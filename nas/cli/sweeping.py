@@ -48,7 +48,7 @@ def run_of_sweep(task: Callable[[DictConfig], None], config: DictConfig, *, trac
 def signals_of_sweep(config: DictConfig) -> StopSignals:
     """What the process of a sweep hears between its runs, or while joblib's processes run them, which are then told."""
     shared = "joblib" in config.hydra.launcher["_target_"]
-    return StopSignals(stop_signals(config), where="between two runs", then=_tell_workers if shared else None)
+    return StopSignals(stop_signals(config), where="before the next step", then=_tell_workers if shared else None)
 
 
 def is_worker() -> bool:
