@@ -7,6 +7,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing import active_children, get_all_start_methods, get_start_method
 from pathlib import Path
 
@@ -15,10 +16,14 @@ from omegaconf import DictConfig, OmegaConf
 
 from nas.cli.mistakes import in_one_line
 from nas.cli.signals import STOPPING, Stopped, StopSignals
+from nas.tracking import write_atomically
+from nas.tracking.runs import FAILED
 
 
 def run_of_sweep(task: Callable[[DictConfig], None], config: DictConfig, *, tracebacks: bool) -> None:
     """One run of a sweep: why it failed goes to standard error, with a traceback where no line of words is known.
+
+    It is left in the run's directory as well, for the table of the sweep, until the run begins again.
 
     In one of joblib's processes a signal ends this run in good order, and none follows it there.
 
@@ -31,6 +36,7 @@ def run_of_sweep(task: Callable[[DictConfig], None], config: DictConfig, *, trac
         if signals.heard:
             return
     try:
+        (folder / FAILED).unlink(missing_ok=True)
         task(config)
     except Stopped as stop:
         stopped = Stopped(stop.number, f"in run {folder.name}, {stop.where}")
@@ -39,16 +45,19 @@ def run_of_sweep(task: Callable[[DictConfig], None], config: DictConfig, *, trac
         signals.heard = stop.number
         print(stopped, file=sys.stderr)
     except Exception as error:
-        lines = [f"error: {line}" for line in in_one_line(error)]
+        lines = in_one_line(error)
         if tracebacks or not lines:
-            lines = [*traceback.format_exception(error), f"error: run {folder.name} failed by {type(error).__name__}"]
-        print(*lines, sep="\n", file=sys.stderr)
+            traceback.print_exception(error)
+        lines = lines or [f"an error of the program: {' '.join(traceback.format_exception_only(error)[-1].split())}"]
+        print(*(f"error: {line}" for line in lines), sep="\n", file=sys.stderr)
+        with suppress(OSError):  # a full disk may be why it failed
+            write_atomically(folder / FAILED, "; ".join(lines))
 
 
 def signals_of_sweep(config: DictConfig) -> StopSignals:
     """What the process of a sweep hears between its runs, or while joblib's processes run them, which are then told."""
     shared = "joblib" in config.hydra.launcher["_target_"]
-    return StopSignals(stop_signals(config), where="between two runs", then=_tell_workers if shared else None)
+    return StopSignals(stop_signals(config), where="before the next step", then=_tell_workers if shared else None)
 
 
 def is_worker() -> bool:

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from nas.tracking.summary import NAME, Summary, read_summary
 
+FAILED = "failed.txt"
+"""Why a run of a sweep failed."""
+
 
 @dataclass(frozen=True)
 class LeftOut:
@@ -39,7 +42,7 @@ def collect(folders: Iterable[Path | str]) -> Runs:
     left_out = []
     for folder in _run_folders(folders):
         if not os.path.lexists(folder / NAME):
-            left_out.append(LeftOut(folder, f"unfinished or failed: no {NAME}"))
+            left_out.append(LeftOut(folder, _why_unfinished(folder)))
             continue
         try:
             finished[folder] = read_summary(folder)
@@ -56,6 +59,13 @@ def collect(folders: Iterable[Path | str]) -> Runs:
 def group(summary: Summary) -> tuple[str, str, str, tuple[str, ...]]:
     """What runs have in common that differ in the seed alone: command, space, method and setting."""
     return summary.command, summary.space, summary.method, summary.setting
+
+
+def _why_unfinished(folder: Path) -> str:
+    try:
+        return f"failed: {(folder / FAILED).read_text().strip()}"
+    except (OSError, UnicodeDecodeError):
+        return f"unfinished or failed: no {NAME}"
 
 
 def _run_folders(folders: Iterable[Path | str]) -> Iterator[Path]:

@@ -2,6 +2,7 @@
 
 import functools
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -139,8 +140,8 @@ def test_a_loss_that_diverges_names_the_last_good_state(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_ctrl_c_stops_all(tmp_path: Path) -> None:
-    words = ("-m", "nas.search", *WORDS, *TWO, "trainer.epochs=1000", "hydra.run.dir=run")
+def test_ctrl_c_stops_all_after_the_same_step(tmp_path: Path) -> None:
+    words = ("-m", "nas.search", *WORDS, *TWO, "trainer.epochs=100", "hydra.run.dir=run")
     with subprocess.Popen(
         [sys.executable, *words], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
     ) as process:
@@ -150,7 +151,10 @@ def test_ctrl_c_stops_all(tmp_path: Path) -> None:
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does
         out, err = process.communicate(timeout=60)
         assert process.returncode == 130
-        assert (out, err.replace(b"Fontconfig warning", b"")) == (b"", b"interrupted\n")
+        assert out == b""
+        (line,) = err.decode().splitlines()
+        assert re.match(r"stopped by SIGINT (in epoch \d+ after step \d|after epoch \d+); to go on: python -m ", line)
+        assert line.endswith("trainer.epochs=100 hydra.run.dir=run resume=true")
         for _ in range(100):
             time.sleep(0.1)  # Python's resource tracker ends when it sees that all others have
             try:
@@ -196,6 +200,30 @@ def test_a_mistake_under_torchrun_is_said_once(words: tuple[str, ...], said: str
     assert outcome.status == 1
     assert [said in line for line in outcome.err.splitlines() if line.startswith("error: ")] == [True]
     assert not list(tmp_path.rglob("search.jsonl"))
+
+
+@pytest.mark.slow
+def test_what_torchrun_is_told_stops_all_after_the_same_step(tmp_path: Path) -> None:
+    words = (*TORCHRUN, *WORDS, *TWO, "trainer.epochs=1000", "hydra.run.dir=run")
+    with subprocess.Popen([sys.executable, *words], cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        while not (tmp_path / "run" / "checkpoint.pt").exists():
+            time.sleep(0.1)
+            assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=100)
+    assert process.returncode != 0
+    (line,) = (line for line in err.splitlines() if line.startswith("stopped by SIGTERM "))
+    assert "; to go on: torchrun --nproc-per-node=2 -m nas.search space=pc_darts" in line
+    assert line.endswith("hydra.run.dir=run resume=true")
+    state = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["state"]
+    kept = [(rank["progress"]["epoch"], rank["progress"]["step"]) for rank in state["ranks"]]
+    assert kept[0] == kept[1]
+    assert line.startswith(f"stopped by SIGTERM {place(*kept[0])}; ")
+
+
+def place(epoch: int, step: int) -> str:
+    """Where a run stopped whose next step is that of `epoch`."""
+    return f"in epoch {epoch} after step {step}" if step else f"after epoch {epoch - 1}"
 
 
 @pytest.mark.slow

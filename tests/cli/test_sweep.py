@@ -1,12 +1,22 @@
 """Sweeps end with a table over seeds, also where runs fail; `nas.report` makes the same of any runs."""
 
 import csv
+import itertools
+import os
+import shlex
+import signal
 import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import nas.search
+from nas.cli.resuming import Keeper
 from tests.cli.commands import SMALL_CELL, TINY, Outcome, call, read_json, shell, succeed
 
 WORDS = ("debug=smoke", "trainer.epochs=1", "network.cells=1", *SMALL_CELL, "hydra.sweep.dir=sweep")
@@ -99,6 +109,118 @@ def test_the_others_finish_where_one_fails(tmp_path: Path) -> None:
     assert len(summaries(tmp_path / "sweep")) == 1
     assert "Not counted (1)" in outcome.out
     assert "Not counted (1)" in (tmp_path / "sweep" / "summary.md").read_text()
+
+
+# failed, stopped, gone on with
+
+FAST = ("space=darts", "seed=1,2,3", *WORDS)
+
+
+def broken(number: int, how: Callable[[], None], before: Callable[..., Any]) -> Callable[..., Any]:
+    """A function to which something happens when it is called for the `number`-th time."""
+    calls = itertools.count(1)
+
+    def function(*arguments: Any, **more: Any) -> Any:
+        if next(calls) == number:
+            how()
+        return before(*arguments, **more)
+
+    return function
+
+
+def stamps(folder: Path) -> dict[str, int]:
+    """When each file of a run was written."""
+    return {path.name: path.stat().st_mtime_ns for path in folder.glob("*") if path.is_file()}
+
+
+def test_an_unexpected_error_of_one_run_stops_no_other_and_it_alone_is_redone(tmp_path: Path) -> None:
+    def bug() -> None:
+        raise LookupError("a bug\nof two lines")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(nas.search, "work", broken(2, bug, nas.search.work))
+        outcome = call("search", "-m", *FAST, cwd=tmp_path)
+    assert outcome.status == 1
+    assert "in bug\n" in outcome.err
+    assert outcome.err.splitlines()[-1] == "error: an error of the program: LookupError: a bug of two lines"
+    folders = sorted((tmp_path / "sweep").glob("*_*"))
+    assert [(folder / "summary.json").exists() for folder in folders] == [True, False, True]
+    failed = rows(tmp_path / "sweep")[-1]
+    assert failed["reason"] == "failed: an error of the program: LookupError: a bug of two lines"
+    assert failed["folder"].endswith(folders[1].name)
+    before = stamps(folders[0])
+    outcome = succeed("search", "-m", *FAST, "resume=true", cwd=tmp_path)
+    assert outcome.out.count(" is finished: 1 epochs") == 2
+    assert outcome.out.count("searched darts") == 1
+    assert stamps(folders[0]) == before
+    assert not list(tmp_path.rglob("failed.txt"))
+    assert [row["seeds"] for row in rows(tmp_path / "sweep")] == ["3"]
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "said"),
+    [
+        (Keeper, "after_step", "in run {run}, in epoch 0 after step 2"),
+        (nas.search, "checked", "in run {run}, before the next step"),
+    ],
+    ids=["in a run", "between"],
+)
+def test_a_stopped_sweep_goes_on_by_the_words_that_it_prints(place: Any, name: str, said: str, tmp_path: Path) -> None:
+    """In its second run, after the last step of two; or before that run hears signals itself."""
+    call_of_second = 4 if place is Keeper else 3
+
+    def told() -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(place, name, broken(call_of_second, told, getattr(place, name)))
+        outcome = call("search", "-m", *FAST, cwd=tmp_path)
+    assert outcome.status == 128 + signal.SIGTERM
+    first, second = sorted((tmp_path / "sweep").glob("*_*"))
+    stopped, _, command = outcome.err.strip().partition("; to go on: ")
+    assert stopped == f"stopped by SIGTERM {said.format(run=second.name)}"
+    assert command == shlex.join(["python", "-m", "nas.search", "-m", *FAST, "resume=true"])
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    before = stamps(first)
+    outcome = succeed("search", *shlex.split(command)[3:], cwd=tmp_path)
+    assert outcome.out.count(" is finished: 1 epochs") == 1
+    assert outcome.out.count("searched darts") == 2
+    assert stamps(first) == before
+    assert [row["seeds"] for row in rows(tmp_path / "sweep")] == ["3"]
+
+
+def worker_of(pid: int) -> int:
+    """One of the processes that joblib started."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return next(int(child) for child in children if b"popen_loky" in Path(f"/proc/{child}/cmdline").read_bytes())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["the sweep is told", "all are told", "a run is killed"])
+def test_runs_in_parallel_stop_and_go_on(how: str, tmp_path: Path) -> None:
+    words = ["-m", "nas.search", "-m", *FAST, "trainer.epochs=40"]
+    words += ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+    with subprocess.Popen(
+        [sys.executable, *words], cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        while len(list(tmp_path.glob("sweep/*/checkpoint.pt"))) < 2:
+            time.sleep(0.01)
+            assert process.poll() is None
+        if how == "the sweep is told":
+            process.send_signal(signal.SIGTERM)
+        elif how == "all are told":
+            os.killpg(process.pid, signal.SIGINT)
+        else:
+            os.kill(worker_of(process.pid), signal.SIGKILL)
+        assert process.stderr is not None
+        said, status = process.stderr.read().splitlines(), process.wait(60)
+    assert status == {"the sweep is told": 143, "all are told": 130, "a run is killed": 1}[how]
+    lost = "error: a process of the sweep was killed"
+    assert said[-1].startswith(lost if status == 1 else "stopped by SIG")
+    assert len(said) == (1 if status == 1 else 3), said
+    outcome = shell(shlex.split(said[-1].partition("; to go on: ")[2])[1:], cwd=tmp_path)
+    assert outcome.status == 0, outcome.err
+    assert len(summaries(tmp_path / "sweep")) == 3
 
 
 def test_used_sweep_folders_are_refused(sweep: tuple[Path, Outcome], tmp_path: Path) -> None:

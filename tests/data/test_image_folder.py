@@ -1,5 +1,8 @@
 """Images in folders."""
 
+import multiprocessing
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -197,3 +200,13 @@ def test_a_damaged_image_is_named(tmp_path: Path) -> None:
         ValueError, match=r"^'.*train/ant/0\.png' does not decode as an image \(.*\); replace or remove"
     ):
         next(source(tmp_path).train().stream(batch_size=1, seed=0, device=CPU))
+
+
+def test_workers_do_not_hear_what_is_told_to_a_whole_group(root: Path) -> None:
+    made = [source(root, workers=workers).train() for workers in (0, 1)]
+    alone, shared = (samples.stream(batch_size=3, seed=0, device=CPU) for samples in made)
+    torch.testing.assert_close(stacked(shared, 1), stacked(alone, 1), rtol=0, atol=0)
+    for process in multiprocessing.active_children():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            os.kill(process.pid or 0, number)
+    torch.testing.assert_close(stacked(shared, 9), stacked(alone, 9), rtol=0, atol=0)

@@ -1,0 +1,26 @@
+"""A job of several processes that only a signal ends."""
+
+import time
+from pathlib import Path
+
+from nas.cli.resuming import Keeper
+from nas.cli.signals import StopSignals
+from nas.parallel import Seat, joined
+from tests.cli.works import CPU
+
+
+def go_round(job: str, seat: Seat) -> str:
+    """Steps until a signal is heard by one of the ranks; each leaves in the folder `job` which was its last."""
+    folder, signals = Path(job), StopSignals(["SIGTERM"], alone=seat.size == 1)
+    with signals, joined(seat, device=CPU) as ranks:
+        steps: list[int] = []
+        keeper = Keeper(folder, None, lambda: {"steps": list(steps)}, epoch=0, signals=signals, ranks=ranks)
+        try:
+            for step in range(1, 6000):
+                time.sleep(0.01)
+                steps.append(step)
+                (folder / f"stepped{ranks.rank}").touch()
+                keeper.after_step(step)
+        finally:
+            (folder / f"last{ranks.rank}").write_text(str(steps[-1]))
+    return "never stopped"
