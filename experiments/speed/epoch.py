@@ -117,7 +117,7 @@ def _watched(
         _search([*words, f"trainer.epochs={epochs}"])
     readings.append(watch.read())
     *each, end = [_difference(later, earlier) for earlier, later in pairwise(readings)]
-    steps = parts[0].steps // epochs
+    steps = parts[0].steps_per_epoch
     return Epochs(name, parts[0].process.recipe.batch_size, steps, whole or steps, each, end)
 
 
