@@ -21,6 +21,7 @@ from hydra.core.global_hydra import GlobalHydra
 import nas.cli.search_log
 import nas.search
 from experiments.speed.stopwatch import OTHER, Place, Stopwatch, watched
+from nas.cli.resuming import Keeper
 from nas.cli.search_log import SearchLog
 from nas.data.pixels import PixelStream
 from nas.optimization import BilevelOptimizer
@@ -34,7 +35,7 @@ PARTS: dict[str, Sequence[Place]] = {
     DATA: [(PixelStream, "__next__")],
     METERS: [(Meter, "add")],
     DRAWING: [(nas.cli.search_log, name) for name in ("heat_map", "write_picture", "animation")],
-    CHECKPOINT: [(nas.cli.search_log, "save_checkpoint")],
+    CHECKPOINT: [(Keeper, "keep")],
     LOGGING: [(SearchLog, "epoch"), (SearchLog, "finish")],
 }
 """`meters` sum up losses and hits; `logging` is what a search writes down besides its pictures and its checkpoint."""
@@ -103,10 +104,11 @@ def _watched(
 ) -> Epochs:
     assert epochs > 1
     watch, readings, parts = Stopwatch(settle=settle), [], []
-    end_of_epoch, made = SearchLog.epoch, nas.search._parts
+    kept, made = Keeper.keep, nas.search._parts
 
-    def epoch(*arguments: Any) -> None:
-        end_of_epoch(*arguments)
+    def keep(keeper: Keeper) -> None:
+        """What an epoch does last; as short as these are, they keep nothing between their steps."""
+        kept(keeper)
         readings.append(watch.read())
 
     def make(*arguments: Any) -> nas.search.Parts:
@@ -114,11 +116,11 @@ def _watched(
         readings.append(watch.read())
         return parts[0]
 
-    with patch.object(SearchLog, "epoch", epoch), patch.object(nas.search, "_parts", make), watched(PARTS, watch):
+    with patch.object(Keeper, "keep", keep), patch.object(nas.search, "_parts", make), watched(PARTS, watch):
         _search([*words, f"trainer.epochs={epochs}"])
     readings.append(watch.read())
     *each, end = [_difference(later, earlier) for earlier, later in pairwise(readings)]
-    steps = parts[0].steps // epochs
+    steps = parts[0].steps_per_epoch
     return Epochs(name, parts[0].process.recipe.batch_size, steps, whole or steps, each, end)
 
 

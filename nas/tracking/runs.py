@@ -5,10 +5,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from nas.reading import one_line, read_text
 from nas.tracking.summary import NAME, Summary, read_summary
 
 FAILED = "failed.txt"
 """Why a run of a sweep failed."""
+LONGEST_REASON = 64_000
+"""Bytes of it."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +66,8 @@ def group(summary: Summary) -> tuple[str, str, str, tuple[str, ...]]:
 
 def _why_unfinished(folder: Path) -> str:
     try:
-        return f"failed: {(folder / FAILED).read_text().strip()}"
-    except (OSError, UnicodeDecodeError):
+        return f"failed: {one_line(read_text(folder / FAILED, LONGEST_REASON))}"
+    except ValueError:
         return f"unfinished or failed: no {NAME}"
 
 

@@ -1,47 +1,12 @@
 """One process at a time has a folder, and a dead one has none."""
 
 import os
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from nas.tracking.lock import Lock
-
-HOLDER = """
-import importlib.util, os, sys, time
-from pathlib import Path
-spec = importlib.util.spec_from_file_location("lock", sys.argv[1])  # without torch, which takes seconds to import
-lock = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(lock)
-lock.Lock(Path(sys.argv[2])).take()
-forked, alive = os.pipe()
-child = os.fork() if "fork" in sys.argv else 1
-if not child:
-    os.write(alive, b"!")
-elif "fork" in sys.argv:
-    os.read(forked, 1)
-if child:
-    print(os.getpid(), child, flush=True)
-time.sleep(60)
-"""
-
-
-@contextmanager
-def holder(folder: Path, *words: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """Another process that has the lock, and the child that it forked."""
-    command = [sys.executable, "-c", HOLDER, sys.modules[Lock.__module__].__file__ or "", str(folder), *words]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        pid, child = map(int, process.stdout.readline().split())
-        assert pid == process.pid
-        try:
-            yield process, child
-        finally:
-            process.kill()
+from tests.tracking.holding import holder
 
 
 def test_a_second_process_is_refused_and_told_who_has_the_folder(tmp_path: Path) -> None:
