@@ -146,7 +146,7 @@ def test_all_settings_that_matter_and_differ_are_named_in_one_line(left: Path) -
 
 def test_a_run_of_another_command_is_refused(left: Path) -> None:
     line = call(*CASES["retrain"], *RESUME, cwd=left.parent).error
-    assert line == "resume=true: run holds a run of search, and this is retrain"
+    assert line == ("resume=true: run holds a run of nas.search, and this is nas.retrain; give another hydra.run.dir")
 
 
 @pytest.mark.parametrize("name", ["search", "retrain"])
