@@ -25,8 +25,8 @@ class RunDirectoryGuard(Callback):
     """
 
     held: ClassVar[list[Lock]] = []
-    entered: ClassVar[tuple[str, Path]]
-    """The key of the last directory that was entered, and the directory."""
+    entered: ClassVar[tuple[str, Path] | None] = None
+    """The key of the directory, and the directory."""
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         self._enter(Path(config.hydra.run.dir), "hydra.run.dir", resume=config.resume)
@@ -37,6 +37,7 @@ class RunDirectoryGuard(Callback):
     @classmethod
     def leave(cls) -> None:
         """Lets others into all directories that this process has entered."""
+        cls.entered = None
         while cls.held:
             cls.held.pop().release()
 

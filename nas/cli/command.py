@@ -58,6 +58,8 @@ def run(
         print(f"{stop}{_kept()}; to go on: {_going_on(config_name, own)}", file=sys.stderr)
         return stop.status
     except BrokenProcessPool:
+        if RunDirectoryGuard.entered is None:
+            raise
         lost = "a process of the sweep was killed, the others were stopped; a lack of memory may be the reason"
         return _report(ValueError(f"{lost}; to go on: {_going_on(config_name, own)}"))
     except KeyboardInterrupt:
@@ -78,8 +80,9 @@ def _job(task: Task) -> Task:
 
     @functools.wraps(task)
     def job(config: DictConfig) -> None:
-        tracebacks = os.environ.get(FULL_ERROR) == "1"
-        if HydraConfig.get().mode == RunMode.MULTIRUN:
+        tracebacks, told = os.environ.get(FULL_ERROR) == "1", HydraConfig.get()
+        sweep = told.mode == RunMode.MULTIRUN
+        if sweep and "sweep_summary" in told.callbacks:
             run_of_sweep(task, config, tracebacks=tracebacks)
             return
         try:
@@ -87,7 +90,9 @@ def _job(task: Task) -> Task:
         except Exception as error:
             if tracebacks or not in_one_line(error):
                 raise
-            sys.exit(_report(error))
+            status = _report(error)
+            if not sweep:
+                sys.exit(status)
 
     return job
 
@@ -104,12 +109,14 @@ def _stopped_if_heard() -> Iterator[None]:
 
 def _kept() -> str:
     """That a run has kept nothing yet, where that is so."""
+    assert RunDirectoryGuard.entered is not None
     key, folder = RunDirectoryGuard.entered
     empty = key == "hydra.run.dir" and not (folder / NEWEST).exists()
     return ", nothing is kept yet" if empty else ""
 
 
 def _going_on(config_name: str, arguments: Sequence[str]) -> str:
+    assert RunDirectoryGuard.entered is not None
     seat = torchrun_seat()
     command = "python" if seat is None else f"torchrun --nproc-per-node={seat.size}"
     return going_on(f"{command} -m nas.{config_name}", arguments, *RunDirectoryGuard.entered)

@@ -12,7 +12,7 @@ from multiprocessing import connection, get_context, parent_process, resource_tr
 from multiprocessing.context import SpawnProcess
 
 from nas.cli.mistakes import Mistakes, in_one_line
-from nas.cli.signals import Stopped, StopSignals, unheard
+from nas.cli.signals import Stopped, StopSignals, tell, unheard
 from nas.cli.sweeping import is_worker
 from nas.parallel import Board, Seat
 
@@ -47,20 +47,14 @@ def started_here(work: Work, job: str, size: int, *, stop_signals: Sequence[str]
     processes = [
         context.Process(target=_process, args=(work, job, board.port, rank, size, os.getcwd())) for rank in range(size)
     ]
-
-    def tell(number: int) -> None:
-        for process in processes:
-            if process.pid is not None and process.exitcode is None:
-                os.kill(process.pid, number)
-
-    with StopSignals(stop_signals, then=tell) as signals:
+    with StopSignals(stop_signals, then=lambda number: tell(processes, number)) as signals:
         try:
             resource_tracker.ensure_running()  # it would end what `unheard` begins
             with unheard({*signals.numbers, signal.SIGINT}):
                 for process in processes:
                     process.start()
             if signals.heard:
-                tell(signals.heard)
+                tell(processes, signals.heard)
             _wait(processes, board)
         finally:
             _stop(processes)

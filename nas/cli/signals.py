@@ -1,10 +1,12 @@
 """Signals that end a run in good order."""
 
+import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from multiprocessing.process import BaseProcess
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -96,6 +98,14 @@ class StopSignals:
 
 def _remember(number: int) -> None:
     pass
+
+
+def tell(processes: Iterable[BaseProcess], number: int) -> None:
+    """Sends a signal to those that run."""
+    for process in processes:
+        if process.pid is not None and process.exitcode is None:
+            with suppress(ProcessLookupError):
+                os.kill(process.pid, number)
 
 
 @contextmanager

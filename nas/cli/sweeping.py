@@ -15,7 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from nas.cli.mistakes import in_one_line
-from nas.cli.signals import STOPPING, Stopped, StopSignals
+from nas.cli.signals import STOPPING, Stopped, StopSignals, tell
 from nas.tracking import write_atomically
 from nas.tracking.runs import FAILED
 
@@ -57,7 +57,8 @@ def run_of_sweep(task: Callable[[DictConfig], None], config: DictConfig, *, trac
 def signals_of_sweep(config: DictConfig) -> StopSignals:
     """What the process of a sweep hears between its runs, or while joblib's processes run them, which are then told."""
     shared = "joblib" in config.hydra.launcher["_target_"]
-    return StopSignals(stop_signals(config), where="before the next step", then=_tell_workers if shared else None)
+    then = (lambda number: tell(active_children(), number)) if shared else None
+    return StopSignals(stop_signals(config), where="before the next step", then=then)
 
 
 def is_worker() -> bool:
@@ -69,12 +70,6 @@ def stop_signals(config: DictConfig) -> list[str]:
     """The signals of a config that may be wrong, or have none; wrong ones are for the runs to complain of."""
     names = OmegaConf.select(config, "trainer.stop_signals", default=())
     return [name for name in names if name in STOPPING]
-
-
-def _tell_workers(number: int) -> None:
-    for process in active_children():
-        if process.pid is not None:
-            os.kill(process.pid, number)
 
 
 @functools.cache

@@ -198,7 +198,7 @@ def worker_of(pid: int) -> int:
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["the sweep is told", "all are told", "a run is killed"])
 def test_runs_in_parallel_stop_and_go_on(how: str, tmp_path: Path) -> None:
-    words = ["-m", "nas.search", "-m", *FAST, "trainer.epochs=40"]
+    words = ["-m", "nas.search", "-m", *FAST, "trainer.epochs=15"]
     words += ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
     with subprocess.Popen(
         [sys.executable, *words], cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True
