@@ -91,9 +91,10 @@ def _bits(value: Any) -> Any:
 
 def _size(one: Any, other: Any) -> float:
     try:
-        difference = float((torch.as_tensor(one).double() - torch.as_tensor(other).double()).abs().max())
+        numbers, others = torch.as_tensor(one).double(), torch.as_tensor(other).double()
     except (TypeError, ValueError, RuntimeError):
         return math.inf
+    difference = float((numbers - others).abs().max()) if numbers.shape == others.shape else math.inf
     return math.inf if math.isnan(difference) else difference
 
 

@@ -30,7 +30,7 @@ def main() -> int:
     options = _options()
     out: Path = options.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
-    every = cases(out)
+    every = _chosen(cases(out), options.cases)
     preload()
     with ProcessPoolExecutor(options.workers, mp_context=FORK) as pool:
         missing = [case for case in every if case.name not in {line["case"] for line in _lines(out / "whole.jsonl")}]
@@ -105,6 +105,12 @@ def _name(case: str) -> str:
     return case.replace(",", "").replace(" ", "_")
 
 
+def _chosen(every: Sequence[Case], names: Sequence[str]) -> Sequence[Case]:
+    if unknown := {*names} - {case.name for case in every}:
+        sys.exit(f"error: --cases has no {unknown.pop()!r}; it has {', '.join(repr(case.name) for case in every)}")
+    return [case for case in every if case.name in names or not names]
+
+
 def _lines(path: Path) -> Sequence[dict[str, Any]]:
     return read_lines(path) if path.exists() else []
 
@@ -116,6 +122,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--out", type=Path, default=Path("runs/faults"), help="runs and tables; what is there is not redone"
     )
+    parser.add_argument("--cases", nargs="+", default=[], help="their names in the table; left out, all")
     parser.add_argument("--workers", type=int, default=2, help="runs at a time")
     return parser.parse_args()
 

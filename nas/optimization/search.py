@@ -41,8 +41,9 @@ def search(
         DisagreementError: alphas, weights or random states that are not equal on all ranks at an epoch's end.
         NonFiniteLossError: a loss that is NaN or infinite at an epoch's end.
     """
-    _require_agreement(bilevel, "before the first step")
     progress = Progress(bilevel.objective.ranks) if progress is None else progress
+    if progress.step == 0:  # within an epoch each rank has buffers of its own
+        _require_agreement(bilevel, "before the first step")
     while (epoch := progress.epoch) < recipe.epochs:
         start = time.perf_counter()
         bilevel.relaxation.anneal(epoch / max(recipe.epochs - 1, 1))
