@@ -21,10 +21,12 @@ from nas.cli.command import run
 from nas.cli.devices import device_of
 from nas.cli.following import search_summary, taken_over
 from nas.cli.inheritance import inherited_network
+from nas.cli.last_state import last_good_state_named
 from nas.cli.mistakes import checked
 from nas.cli.parts import feed_of, recipe_of, require_use, skeleton_of, space_of
-from nas.cli.progress import last_good_state_named, progress, shown
-from nas.cli.resuming import Keeper, left_by, without_resume
+from nas.cli.progress import progress, shown
+from nas.cli.resuming import Keeper, Left, left_by, without_resume
+from nas.cli.rollback import epochs_of
 from nas.cli.settings import Retrain
 from nas.costs import count
 from nas.data import DataSource
@@ -65,6 +67,11 @@ def retrain(config: DictConfig) -> None:
     if left is not None and left.finished(settings.trainer.epochs):
         print(f"{shown(folder)} is finished: {len(left.records)} epochs, numbers: {shown(folder)}/summary.json")
         return
+    with last_good_state_named(folder):
+        print(_retrained(settings, folder, left, start))
+
+
+def _retrained(settings: Retrain, folder: Path, left: Left | None, start: float) -> str:
     parts = _parts(settings)
     lines, before = ([], 0.0) if left is None else (left.records, left.state["seconds"])
     if left is not None:
@@ -74,7 +81,7 @@ def retrain(config: DictConfig) -> None:
         write_atomically(folder / "train.jsonl", "".join(lines))
     write_atomically(folder / "genotype.json", parts.genotype.to_json())
     with TensorBoard(folder, first_epoch=len(lines) if settings.resume else None) as board:
-        _train(settings, parts, folder, board, lines, lambda: before + time.perf_counter() - start)
+        _train(settings, parts, folder, board, lines, left, lambda: before + time.perf_counter() - start)
         record = TrainingRecord(**json.loads(lines[-1]))
         test_loss, test_accuracy = _test(settings, parts)
         board.scalars({"loss/test": test_loss, "accuracy/test": test_accuracy}, record.epoch)
@@ -86,7 +93,7 @@ def retrain(config: DictConfig) -> None:
     }
     summary = _summary(settings, parts, metrics, before + time.perf_counter() - start)
     write_summary(folder, summary)
-    print(_result(summary, folder))
+    return _result(summary, folder)
 
 
 def _parts(settings: Retrain) -> Parts:
@@ -116,6 +123,7 @@ def _train(
     folder: Path,
     board: TensorBoard,
     lines: list[str],
+    left: Left | None,
     seconds: Callable[[], float],
 ) -> None:
     """Trains to the end, and adds the lines of the epochs to come to `lines`."""
@@ -130,18 +138,20 @@ def _train(
             "skeleton": asdict(parts.skeleton),
             "records": list(lines),
             "seconds": seconds(),
+            "position": [place.epoch, place.step],
             **training.state_dict(),
         }
 
-    keeper = Keeper(folder, settings.trainer.checkpoint_steps, state, write=True)
+    trainer, begun = settings.trainer, None if left is None else left.place
+    keeper = Keeper(folder, trainer.checkpoint_steps, state, write=True, left=begun)
     title, done = f"retrain {settings.genotype}", place.epoch * steps + place.step
-    with progress(title, training.recipe.epochs * steps, done) as (advance, show), last_good_state_named(folder):
+    with progress(title, training.recipe.epochs * steps, done) as (reach, show):
 
         def on_step() -> None:
-            advance()
+            reach(place.epoch * steps + place.step)
             keeper.after_step(place.step)
 
-        for record in training.epochs(on_step):
+        for record in epochs_of(training, keeper, on_step, trainer.on_nan):
             append_line(folder / "train.jsonl", record.to_dict())
             lines.append(json_line(record.to_dict()))
             board.scalars({"loss/train": record.train_loss, "accuracy/train": record.train_accuracy}, record.epoch)

@@ -7,10 +7,10 @@ from typing import Any
 
 from nas.cli.progress import shown
 from nas.cli.settings import Settings
-from nas.tracking import keep_checkpoint, newest_checkpoint
+from nas.tracking import NEWEST, keep_checkpoint, load_checkpoint, newest_checkpoint
 
-FREE = ("resume", "trainer.checkpoint_steps", "data.root", "data.workers")
-"""Settings that change no bit of what is computed: where the data lies, how it is read, what is kept."""
+FREE = ("resume", "trainer.checkpoint_steps", "trainer.on_nan", "data.root", "data.workers")
+"""Settings that change no bit of what is computed while losses are finite: where the data lies, what is kept."""
 
 
 @dataclass(frozen=True)
@@ -86,14 +86,25 @@ def _grown(key: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
 class Keeper:
     """Keeps the state of a run: every `every` steps of an epoch, and when it is told to.
 
-    `state` is called on every rank, because it is that of all; `write` says whether this one writes it.
+    `state` is called on every rank, because it is that of all; `write` says whether this one writes it. `left` is the
+    checkpoint that the run goes on from. `rollbacks` counts those since the last finished epoch, and is kept too.
     """
 
-    def __init__(self, folder: Path, every: int | None, state: Callable[[], dict[str, Any]], *, write: bool) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        every: int | None,
+        state: Callable[[], dict[str, Any]],
+        *,
+        write: bool,
+        left: Path | str | None = None,
+    ) -> None:
         self.folder = folder
         self.every = every
         self.state = state
         self.write = write
+        self.last = None if left is None else Path(left)
+        self.rollbacks: int = 0 if left is None else load_checkpoint(left)["rollbacks"]
 
     def after_step(self, step: int) -> None:
         """After so many steps of an epoch."""
@@ -102,6 +113,11 @@ class Keeper:
 
     def keep(self) -> None:
         """Writes the state as it is now."""
-        state = self.state()
+        state = {**self.state(), "rollbacks": self.rollbacks}
+        self.last = self.folder / NEWEST
         if self.write:
             keep_checkpoint(self.folder, state)
+
+    def last_state(self) -> dict[str, Any] | None:
+        """What was kept last, by this run or the one that it goes on from; None where there is none."""
+        return None if self.last is None or not self.last.exists() else load_checkpoint(self.last)
