@@ -155,6 +155,7 @@ def _train(
             append_line(folder / "train.jsonl", record.to_dict())
             lines.append(json_line(record.to_dict()))
             board.scalars({"loss/train": record.train_loss, "accuracy/train": record.train_accuracy}, record.epoch)
+            board.flush()
             keeper.keep()
             show(f"epoch {record.epoch} training accuracy {record.train_accuracy:.3f}")
 

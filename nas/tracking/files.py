@@ -3,29 +3,43 @@
 import json
 import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
+
+
+@contextmanager
+def errors_of(path: Path | str) -> Iterator[None]:
+    """Errors of the system in this block name `path`: those of writing name no file, others a temporary one."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def write_atomically(path: Path | str, data: bytes | str, *, former: Path | None = None) -> None:
     """Writes the whole file or nothing: a temporary name in the same folder, fsync, then a rename over `path`.
 
     Text is written as UTF-8. A file that is there gets the name `former`, where one is given. On failure the old file
-    is untouched, the temporary one removed, and the error passes on.
+    is untouched, the temporary one removed, and the error passes on, as one of `path`.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(data.encode() if isinstance(data, str) else data)
-            file.flush()
-            os.fsync(file.fileno())
-        if former is not None and path.exists():
-            os.replace(path, former)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with errors_of(path):
+        try:
+            with open(temporary, "wb") as file:
+                file.write(data.encode() if isinstance(data, str) else data)
+                file.flush()
+                os.fsync(file.fileno())
+            if former is not None and path.exists():
+                os.replace(path, former)
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
 
 
 def append_line(path: Path | str, data: dict[str, Any]) -> None:
@@ -34,7 +48,7 @@ def append_line(path: Path | str, data: dict[str, Any]) -> None:
     JSON has no NaN and no infinity: they become null. Anything else that JSON lacks is a TypeError; nothing is written.
     """
     line = json_line(data).encode()
-    with open(path, "a+b") as file:
+    with errors_of(path), open(path, "a+b") as file:
         _cut_unfinished_line(file)
         file.write(line)
 
