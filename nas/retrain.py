@@ -21,11 +21,13 @@ from nas.cli.command import run
 from nas.cli.devices import device_of
 from nas.cli.following import check_following, search_summary, taken_over
 from nas.cli.inheritance import inherited_network
+from nas.cli.last_state import last_good_state_named
 from nas.cli.mistakes import checked
 from nas.cli.parts import feed_of, recipe_of, require_use, skeleton_of, space_of
-from nas.cli.progress import last_good_state_named, progress, shown
+from nas.cli.progress import progress, shown
 from nas.cli.regularization import require_regularizable
 from nas.cli.resuming import Keeper, Left, left_by, take_up, without_resume
+from nas.cli.rollback import epochs_of
 from nas.cli.settings import Retrain
 from nas.cli.signals import StopSignals
 from nas.costs import count
@@ -67,7 +69,7 @@ def retrain(config: DictConfig) -> None:
     if left is not None and left.finished(settings.trainer.epochs):
         print(f"{shown(folder)} is finished: {len(left.records)} epochs, numbers: {shown(folder)}/summary.json")
         return
-    with StopSignals(settings.trainer.stop_signals) as signals:
+    with StopSignals(settings.trainer.stop_signals) as signals, last_good_state_named(folder):
         print(_retrained(settings, folder, signals, left, start))
 
 
@@ -81,8 +83,8 @@ def _retrained(settings: Retrain, folder: Path, signals: StopSignals, left: Left
         write_atomically(folder / "train.jsonl", "".join(lines))
     write_atomically(folder / "genotype.json", parts.genotype.to_json())
     with TensorBoard(folder, first_epoch=len(lines) if settings.resume else None) as board:
-        keeper = _keeper(settings, parts, folder, signals, lines, lambda: before + time.perf_counter() - start)
-        with signals.deferred(), last_good_state_named(folder):
+        keeper = _keeper(settings, parts, folder, signals, lines, left, lambda: before + time.perf_counter() - start)
+        with signals.deferred():
             _train(settings, parts, keeper, board, lines)
         signals.where = "after the last epoch"
         record = TrainingRecord(**json.loads(lines[-1]))
@@ -128,6 +130,7 @@ def _keeper(
     folder: Path,
     signals: StopSignals,
     lines: list[str],
+    left: Left | None,
     seconds: Callable[[], float],
 ) -> Keeper:
     def state() -> dict[str, Any]:
@@ -138,11 +141,13 @@ def _keeper(
             "skeleton": asdict(parts.skeleton),
             "records": list(lines),
             "seconds": seconds(),
+            "position": [place.epoch, place.step],
             **parts.training.state_dict(),
         }
 
-    epoch = parts.training.progress.epoch
-    return Keeper(folder, settings.trainer.checkpoint_steps, state, epoch=epoch, signals=signals)
+    place, begun = parts.training.progress, None if left is None else left.place
+    every = settings.trainer.checkpoint_steps
+    return Keeper(folder, every, state, epoch=place.epoch, signals=signals, left=begun)
 
 
 def _train(settings: Retrain, parts: Parts, keeper: Keeper, board: TensorBoard, lines: list[str]) -> None:
@@ -150,16 +155,17 @@ def _train(settings: Retrain, parts: Parts, keeper: Keeper, board: TensorBoard, 
     training = parts.training
     place, steps = training.progress, training.feed.steps
     title, done = f"retrain {settings.genotype}", place.epoch * steps + place.step
-    with progress(title, training.recipe.epochs * steps, done) as (advance, show):
+    with progress(title, training.recipe.epochs * steps, done) as (reach, show):
 
         def on_step() -> None:
-            advance()
+            reach(place.epoch * steps + place.step)
             keeper.after_step(place.step)
 
-        for record in training.epochs(on_step):
+        for record in epochs_of(training, keeper, on_step, settings.trainer.on_nan):
             append_line(keeper.folder / "train.jsonl", record.to_dict())
             lines.append(json_line(record.to_dict()))
             board.scalars({"loss/train": record.train_loss, "accuracy/train": record.train_accuracy}, record.epoch)
+            board.flush()
             keeper.after_epoch()
             show(f"epoch {record.epoch} training accuracy {record.train_accuracy:.3f}")
 

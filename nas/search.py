@@ -19,11 +19,13 @@ from nas.architecture import EpochRecord, Genotype
 from nas.cli.budgets import beside_counts, budget_of, require_counted, spent_in_words
 from nas.cli.command import run
 from nas.cli.devices import device_of
+from nas.cli.last_state import last_good_state_named
 from nas.cli.launch import led, on_devices, one_job
 from nas.cli.mistakes import checked
 from nas.cli.parts import feed_of, recipe_of, require_use, skeleton_of
-from nas.cli.progress import last_good_state_named, progress, shown
+from nas.cli.progress import progress, shown
 from nas.cli.resuming import Keeper, flat, left_by, take_up, without_resume
+from nas.cli.rollback import epochs_of
 from nas.cli.settings import Search
 from nas.cli.signals import StopSignals
 from nas.costs import count
@@ -113,14 +115,18 @@ def work(text: str, seat: Seat) -> str:
         if ranks.rank == 0:
             return _written(job, parts, signals, left)
         keeper = _keeper(job, parts, signals, parts.process.state_dict)
-        for _ in parts.process.epochs(lambda: keeper.after_step(parts.process.position[1])):
+
+        def on_step() -> None:
+            keeper.after_step(parts.process.position[1])
+
+        for _ in epochs_of(parts.process, keeper, on_step, job.settings.trainer.on_nan):
             keeper.after_epoch()
         return ""
 
 
 def _keeper(job: Job, parts: Parts, signals: StopSignals, state: Callable[[], dict[str, Any]]) -> Keeper:
     every, epoch = job.settings.trainer.checkpoint_steps, parts.process.position[0]
-    return Keeper(job.folder, every, state, epoch=epoch, signals=signals, ranks=parts.ranks)
+    return Keeper(job.folder, every, state, epoch=epoch, signals=signals, ranks=parts.ranks, left=job.checkpoint)
 
 
 def _written(job: Job, parts: Parts, signals: StopSignals, left: Mapping[str, Any] | None) -> str:
@@ -141,6 +147,7 @@ def _written(job: Job, parts: Parts, signals: StopSignals, left: Mapping[str, An
                 "skeleton": asdict(parts.skeleton),
                 "records": list(log.lines),
                 "seconds": before + time.time() - job.started,
+                "position": list(process.position),
                 **process.state_dict(),
             }
 
@@ -159,16 +166,20 @@ def _written(job: Job, parts: Parts, signals: StopSignals, left: Mapping[str, An
 
 def _followed(job: Job, parts: Parts, keeper: Keeper) -> Iterator[EpochRecord]:
     """The epochs to come, with their progress shown and their steps kept."""
-    epoch, step = parts.process.position
-    done = epoch * parts.steps_per_epoch + step
+    trainer, process = job.settings.trainer, parts.process
+
+    def done() -> int:
+        epoch, step = process.position
+        return epoch * parts.steps_per_epoch + step
+
     title = f"{parts.space.name} {job.settings.method['name']}"
-    with progress(title, job.settings.trainer.epochs * parts.steps_per_epoch, done) as (advance, show):
+    with progress(title, trainer.epochs * parts.steps_per_epoch, done()) as (reach, show):
 
         def on_step() -> None:
-            advance()
-            keeper.after_step(parts.process.position[1])
+            reach(done())
+            keeper.after_step(process.position[1])
 
-        for record in parts.process.epochs(on_step):
+        for record in epochs_of(process, keeper, on_step, trainer.on_nan):
             yield record
             show(f"epoch {record.epoch} valid accuracy {record.valid_accuracy:.3f}")
 

@@ -37,6 +37,7 @@ def recipe_of(trainer: Trainer) -> Recipe:
         clip_norm=trainer.clip_norm,
         cutout=trainer.cutout,
         autocast=torch.bfloat16 if trainer.precision == "bf16" else None,
+        skips=trainer.on_nan == "skip",
         sync_batch_norm=isinstance(trainer, SearchTrainer) and trainer.sync_batch_norm,
     )
 

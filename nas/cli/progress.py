@@ -7,33 +7,22 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from nas.optimization import NonFiniteLossError
-
 
 @contextmanager
-def progress(description: str, steps: int, done: int = 0) -> Iterator[tuple[Callable[[], None], Callable[[str], None]]]:
-    """(call after each step, call with words to show); silent where standard error is no terminal.
+def progress(
+    description: str, steps: int, done: int = 0
+) -> Iterator[tuple[Callable[[int], None], Callable[[str], None]]]:
+    """(call with the steps done, call with words to show); silent where standard error is no terminal.
 
     `done` of the steps were done before.
     """
     tqdm.set_lock(threading.RLock())  # tqdm's own is shared by processes, and one that is killed would leave it behind
     with tqdm(total=steps, initial=done, desc=description, unit="step", disable=None, dynamic_ncols=True) as bar:
 
-        def step() -> None:
-            bar.update()
+        def reach(done: int) -> None:
+            bar.update(done - bar.n)
 
-        yield step, bar.set_postfix_str
-
-
-@contextmanager
-def last_good_state_named(folder: Path) -> Iterator[None]:
-    """Adds to the error of a diverged run where the last good state is."""
-    try:
-        yield
-    except NonFiniteLossError as error:
-        kept = f"the state after epoch {error.epoch - 1} is kept in {folder / 'checkpoint.pt'}"
-        hint = "try a lower learning rate: trainer.optimizer.lr=VALUE"
-        raise ValueError(f"{error}; {kept if error.epoch else 'no epoch before it was finished'}; {hint}") from error
+        yield reach, bar.set_postfix_str
 
 
 def shown(folder: Path) -> Path:

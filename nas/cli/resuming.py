@@ -12,10 +12,10 @@ from nas.cli.settings import Settings
 from nas.cli.signals import Stopped, StopSignals
 from nas.parallel import ALONE, Ranks
 from nas.reading import one_line
-from nas.tracking import keep_checkpoint, newest_checkpoint, remove_unfinished
+from nas.tracking import NEWEST, keep_checkpoint, load_checkpoint, newest_checkpoint, remove_unfinished
 
-FREE = ("resume", "trainer.checkpoint_steps", "trainer.stop_signals", "data.root", "data.workers")
-"""Settings that change no bit of what is computed: where the data lies, how it is read, what is kept, what stops it."""
+FREE = ("resume", "trainer.checkpoint_steps", "trainer.stop_signals", "trainer.on_nan", "data.root", "data.workers")
+"""Settings that change no bit of what is computed while losses are finite."""
 
 
 class Process(Protocol):
@@ -54,7 +54,7 @@ def left_by(command: str, folder: Path, settings: Settings) -> Left | None:
     if found is None:
         return None
     place, state = found
-    wanted = {"command": str, "settings": dict, "records": list, "seconds": float}
+    wanted = {"command": str, "settings": dict, "records": list, "seconds": float, "rollbacks": int}
     if any(type(state.get(key)) is not kind for key, kind in wanted.items()):
         raise ValueError(
             f"resume=true: {place} is not the checkpoint of a run that can be gone on with; begin a new one"
@@ -122,7 +122,8 @@ class Keeper:
     """Keeps the state of a run: every `every` steps of an epoch, at the epoch's end, and when a signal stops it.
 
     `epoch` is the one that comes next. All ranks call the same methods: `state` is that of all, which the first writes,
-    and a signal that one of them heard stops all after the same step.
+    and a signal that one of them heard stops all after the same step. `left` is the checkpoint that the run goes on
+    from. `rollbacks` counts those since the last finished epoch, and is kept too.
     """
 
     def __init__(
@@ -134,6 +135,7 @@ class Keeper:
         epoch: int,
         signals: StopSignals,
         ranks: Ranks = ALONE,
+        left: Path | str | None = None,
     ) -> None:
         self.folder = folder
         self.every = every
@@ -141,6 +143,8 @@ class Keeper:
         self.epoch = epoch
         self.signals = signals
         self.ranks = ranks
+        self.last = None if left is None else Path(left)
+        self.rollbacks: int = 0 if left is None else load_checkpoint(left)["rollbacks"]
 
     def after_step(self, step: int) -> None:
         """After so many steps of an epoch; raises Stopped if a signal was heard."""
@@ -159,6 +163,11 @@ class Keeper:
 
     def keep(self) -> None:
         """Writes the state as it is now."""
-        state = self.state()
+        state = {**self.state(), "rollbacks": self.rollbacks}
+        self.last = self.folder / NEWEST
         if self.ranks.rank == 0:
             keep_checkpoint(self.folder, state)
+
+    def last_state(self) -> dict[str, Any] | None:
+        """What was kept last, by this run or the one that it goes on from; None where there is none."""
+        return None if self.last is None or not self.last.exists() else load_checkpoint(self.last)

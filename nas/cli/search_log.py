@@ -60,7 +60,7 @@ class SearchLog:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.board.close()
+        self.board.__exit__(kind, error, trace)
 
     def epoch(self, record: EpochRecord, process: SearchProcess) -> None:
         """Writes down one epoch."""
@@ -75,6 +75,7 @@ class SearchLog:
         self.board.png("genotype", self._frames[-1], record.epoch)
         if self._sizes is not None:
             self.board.png("sizes", self._sizes, record.epoch)
+        self.board.flush()
 
     def candidates(self, process: SearchProcess) -> None:
         """Writes down the networks that were trained since the last time."""

@@ -92,6 +92,7 @@ class Trainer(Settings):
     max_steps: Count | None
     checkpoint_steps: Count | None
     stop_signals: list[Annotated[str, AfterValidator(_stop_signal)]]
+    on_nan: Literal["stop", "skip", "rollback"]
 
 
 class SearchTrainer(Trainer):
@@ -178,6 +179,11 @@ class Search(Settings):
                 raise ValueError(
                     f"{key}=true runs on one device, but trainer.devices is {devices}; leave one of them out"
                 )
+        if self.cuda_graphs and self.trainer.on_nan == "skip":
+            raise ValueError(
+                "trainer.on_nan=skip looks into every step, and cuda_graphs=true replays whole steps; "
+                "give trainer.on_nan=rollback, or leave one of them out"
+            )
         return self
 
 

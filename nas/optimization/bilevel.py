@@ -58,12 +58,21 @@ class BilevelOptimizer(ABC):
 
     def weight_step(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """One step of the weights; (loss, logits) before it, detached."""
+        loss, logits = self.set_weight_gradients(batch)
+        self.move_weights()
+        return loss, logits
+
+    def set_weight_gradients(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Makes dL_train/dw the gradients of the weights; (loss, logits), detached."""
         with torch.no_grad():
             mixture = self.arch.mixture(self.relaxation.sample)
         loss, logits = self.objective(batch, mixture)
         self.weight_optimizer.zero_grad()
         loss.backward()
+        return loss.detach(), logits.detach()
+
+    def move_weights(self) -> None:
+        """Moves the weights along their gradients, which it clips."""
         if self.clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(self.objective.supernet.parameters(), self.clip_norm)
         self.weight_optimizer.step()
-        return loss.detach(), logits.detach()

@@ -116,6 +116,10 @@ class CandidateTraining(SearchProcess):
             self._training = self._started(genotype, self._shares[self._candidate])
             self._training.load_state_dict(state["training"])
 
+    def roll_back(self, state: Mapping[str, Any]) -> None:
+        assert state["training"] is not None, "a state that was taken after a step"
+        self.load_state_dict({**state, "training": {**state["training"], "stream": self.train.state_dict()}})
+
     def mixture(self) -> Mixture | None:
         return None
 
@@ -145,7 +149,7 @@ class CandidateTraining(SearchProcess):
         try:
             yield from training.epochs(on_step)
         except NonFiniteLossError as error:
-            raise NonFiniteLossError(error.name, error.value, first + error.epoch) from None
+            raise NonFiniteLossError(error.name, error.value, first + error.epoch, error.step) from None
 
     def _validate(self, network: DiscreteNetwork) -> tuple[float, float]:
         batches = self.valid.in_order()

@@ -107,7 +107,7 @@ class GradientSearchProcess(SearchProcess):
         self.valid = valid
         self.recipe = recipe
         self.warmup_epochs = warmup_epochs
-        self.progress = Progress(bilevel.objective.ranks)
+        self.progress = Progress(bilevel.objective.ranks, self._device)
 
     def epochs(self, on_step: Callable[[], None]) -> Iterator[EpochRecord]:
         yield from search(
@@ -138,6 +138,7 @@ class GradientSearchProcess(SearchProcess):
 
     def state_dict(self) -> dict[str, Any]:
         bilevel, objective = self.bilevel, self.bilevel.objective
+        self.progress.require_finite(objective.supernet.parameters(), bilevel.arch.parameters())
         own = {"progress": self.progress.state_dict(), "random": random_states(self._device)}
         if objective.ranks.size > 1:  # within an epoch the buffers of the ranks differ
             own["buffers"] = {name: buffer.cpu() for name, buffer in _buffers(objective.supernet).items()}
@@ -164,6 +165,9 @@ class GradientSearchProcess(SearchProcess):
             feed.load_state_dict(position)
         self.progress.load_state_dict(own["progress"])
         set_random_states(own["random"], self._device)
+
+    def roll_back(self, state: Mapping[str, Any]) -> None:
+        self.load_state_dict({**state, "streams": [self.train.state_dict(), self.valid.state_dict()]})
 
     @property
     def _device(self) -> torch.device:

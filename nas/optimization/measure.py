@@ -26,6 +26,11 @@ class Meter:
         self._sums = sums if self._sums is None else self._sums.to(sums.device) + sums
         self._images += len(labels)
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was added."""
+        return self._images == 0
+
     def clear(self) -> None:
         """Forgets all batches."""
         self._sums, self._images = None, 0
@@ -69,13 +74,17 @@ def evaluate(
 
 
 class NonFiniteLossError(RuntimeError):
-    """A loss became NaN or infinite; `epoch` says when. The state after the epoch before is the last good one."""
+    """A loss, or what follows from it, became NaN or infinite in an epoch; in its `step`-th step, where that is known.
 
-    def __init__(self, name: str, value: float, epoch: int) -> None:
-        super().__init__(f"the {name} became {value} in epoch {epoch}")
+    What was kept before is good: no state is kept after such a step.
+    """
+
+    def __init__(self, name: str, value: float, epoch: int, step: int | None = None) -> None:
+        super().__init__(f"the {name} became {value} in epoch {epoch}{'' if step is None else f', step {step}'}")
         self.name = name
         self.value = value
         self.epoch = epoch
+        self.step = step
 
 
 def require_finite(epoch: int, **losses: float) -> None:

@@ -53,6 +53,9 @@ class SearchProcess(ABC):
         """All that decides the steps to come, as tensors and plain data; within `on_step` and after an epoch.
 
         All ranks take it together, and it is that of all.
+
+        Raises:
+            NonFiniteLossError: it is of no use, because a loss, alphas or weights are NaN or infinite.
         """
 
     @abstractmethod
@@ -62,6 +65,10 @@ class SearchProcess(ABC):
         Raises:
             ValueError: a state that does not fit this search.
         """
+
+    @abstractmethod
+    def roll_back(self, state: Mapping[str, Any]) -> None:
+        """Takes up a state of its own, but goes on with the batches that come next now."""
 
     @abstractmethod
     def mixture(self) -> Mixture | None:

@@ -1,31 +1,65 @@
 """Where a training stands between two steps."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from nas.optimization.measure import Meter
+from nas.optimization.finite import Watch, largest
+from nas.optimization.measure import Meter, NonFiniteLossError
 from nas.parallel import ALONE, Ranks
+
+CPU = torch.device("cpu")
 
 
 class Progress:
     """The epoch and the step of it that come next, from 0, and what the steps of that epoch have measured so far."""
 
-    def __init__(self, ranks: Ranks = ALONE) -> None:
+    def __init__(self, ranks: Ranks = ALONE, device: torch.device = CPU) -> None:
         self.epoch = 0
         self.step = 0
         self.meter = Meter(ranks)
+        self.watch = Watch(ranks, late=device.type != "cpu")
+
+    def add(self, measured: tuple[Tensor, Tensor] | None, labels: Tensor, alphas: Iterable[Tensor] = ()) -> None:
+        """A step was made: what it measured (loss, logits), or None where it was skipped, and the alphas it moved.
+
+        Raises:
+            NonFiniteLossError: on the CPU, a loss or alphas that are not finite.
+        """
+        self.step += 1
+        if measured is not None:
+            self.meter.add(*measured, labels)
+            self.watch.see(self.epoch, self.step, measured[0], alphas)
+
+    def require_finite(self, weights: Iterable[Tensor], alphas: Iterable[Tensor] = ()) -> None:
+        """Waits for the device; after it the state may be kept.
+
+        Raises:
+            NonFiniteLossError: a step of this epoch, or what it left of weights or alphas, is not finite.
+        """
+        self.watch.require_finite(self.epoch)
+        for name, tensors in (("alphas", alphas), ("weights", weights)):
+            if not math.isfinite(value := largest(tensors).item()):
+                raise NonFiniteLossError(name, value, self.epoch, self.step)
 
     def measured(self) -> tuple[float, float]:
-        """(mean loss, accuracy) of the epoch's steps."""
+        """(mean loss, accuracy) of the epoch's steps.
+
+        Raises:
+            NonFiniteLossError: all of them were skipped.
+        """
+        if self.meter.empty:
+            raise NonFiniteLossError("loss or gradient of every step", math.nan, self.epoch)
         return self.meter.read()
 
     def end_epoch(self) -> None:
         """The next epoch comes next."""
         self.epoch, self.step = self.epoch + 1, 0
         self.meter.clear()
+        self.watch.clear()
 
     def state_dict(self) -> dict[str, Any]:
         """Plain data: the position, and the sums of this rank."""
@@ -35,6 +69,12 @@ class Progress:
         """Goes to where `state_dict` was taken."""
         self.epoch, self.step = state["epoch"], state["step"]
         self.meter.load_state_dict(state["meter"])
+        self.watch.clear()
+
+    @property
+    def next_step(self) -> str:
+        """The step that comes next, in words."""
+        return f"epoch {self.epoch}, step {self.step + 1}"
 
 
 def random_states(device: torch.device) -> dict[str, Tensor]:

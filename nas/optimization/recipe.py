@@ -20,6 +20,7 @@ class Recipe:
         clip_norm: largest norm of the whole weight gradient, or None.
         cutout: side of the square that augmentation cuts out, in pixels; 0 cuts nothing.
         autocast: dtype of automatic mixed precision, or None for float32.
+        skips: whether a step whose loss or gradient is not finite changes nothing, or ends the training.
         sync_batch_norm: whether several ranks take the statistics of a batch together, or each those of its own rows.
 
     Raises:
@@ -34,6 +35,7 @@ class Recipe:
     cutout: int = 0
     autocast: torch.dtype | None = None
     sync_batch_norm: bool = False
+    skips: bool = False
 
     def __post_init__(self) -> None:
         for field in ("epochs", "batch_size"):

@@ -13,6 +13,7 @@ from nas.optimization.measure import evaluate, require_finite
 from nas.optimization.progress import Progress, random_states
 from nas.optimization.recipe import Recipe
 from nas.optimization.schedule import set_rate
+from nas.optimization.skipping import skipping_bilevel_step
 from nas.space import SearchSpace
 
 
@@ -39,18 +40,21 @@ def search(
 
     Raises:
         DisagreementError: alphas, weights or random states that are not equal on all ranks at an epoch's end.
-        NonFiniteLossError: a loss that is NaN or infinite at an epoch's end.
+        NonFiniteLossError: a loss, alphas or weights that are NaN or infinite; on the CPU at the step, on a GPU at the
+            epoch's end. With `recipe.skips` an epoch of such steps alone.
     """
-    progress = Progress(bilevel.objective.ranks) if progress is None else progress
+    if progress is None:
+        progress = Progress(bilevel.objective.ranks, next(bilevel.arch.parameters()).device)
     if progress.step == 0:  # within an epoch each rank has buffers of its own
         _require_agreement(bilevel, "before the first step")
     while (epoch := progress.epoch) < recipe.epochs:
         start = time.perf_counter()
         bilevel.relaxation.anneal(epoch / max(recipe.epochs - 1, 1))
         set_rate(bilevel.weight_optimizer, recipe.schedule, epoch, recipe.epochs)
-        _train(bilevel, train, valid, progress, with_arch=epoch >= warmup_epochs, on_step=on_step)
+        with_arch = epoch >= warmup_epochs
+        _train(bilevel, train, valid, progress, with_arch=with_arch, skips=recipe.skips, on_step=on_step)
+        progress.require_finite(bilevel.objective.supernet.parameters(), bilevel.arch.parameters())
         train_loss, train_accuracy = progress.measured()
-        require_finite(epoch, training_loss=train_loss)
         bilevel.objective.average_buffers()
         _require_agreement(bilevel, f"after epoch {epoch}")
         valid_loss, valid_accuracy = _validate(bilevel, valid)
@@ -78,15 +82,21 @@ def _train(
     progress: Progress,
     *,
     with_arch: bool,
+    skips: bool,
     on_step: Callable[[], None],
 ) -> None:
     bilevel.objective.supernet.train()
+    moved = list(bilevel.arch.parameters()) if with_arch else []
     while progress.step < train.steps:
         batch = next(train.stream)
-        if with_arch:
-            bilevel.arch_step(batch, next(valid.stream))
-        progress.meter.add(*bilevel.weight_step(batch), batch[1])
-        progress.step += 1
+        valid_batch = next(valid.stream) if with_arch else None
+        if skips:
+            measured = skipping_bilevel_step(bilevel, batch, valid_batch, progress.next_step)
+        else:
+            if valid_batch is not None:
+                bilevel.arch_step(batch, valid_batch)
+            measured = bilevel.weight_step(batch)
+        progress.add(measured, batch[1], moved)
         on_step()
 
 

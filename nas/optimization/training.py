@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from nas.optimization.feed import Feed
-from nas.optimization.measure import require_finite
 from nas.optimization.objective import Batch, Criterion, at_least_float32
 from nas.optimization.progress import Progress, random_states, set_random_states
 from nas.optimization.recipe import Recipe
 from nas.optimization.schedule import set_rate
+from nas.optimization.skipping import Measured, skipping_step
 from nas.space import DiscreteNetwork, set_drop_path
 
 
@@ -61,9 +61,10 @@ def train(
     each record.
 
     Raises:
-        NonFiniteLossError: a loss that is NaN or infinite at an epoch's end.
+        NonFiniteLossError: a loss or weights that are NaN or infinite; on the CPU at the step, on a GPU at the epoch's
+            end. With `recipe.skips` an epoch of such steps alone.
     """
-    progress = Progress() if progress is None else progress
+    progress = Progress(device=next(network.parameters()).device) if progress is None else progress
     while (epoch := progress.epoch) < recipe.epochs:
         start = time.perf_counter()
         set_drop_path(network, drop_path * epoch / recipe.epochs)
@@ -71,11 +72,10 @@ def train(
         network.train()
         while progress.step < feed.steps:
             batch = next(feed.stream)
-            progress.meter.add(*_step(network, batch, recipe, optimizer, loss), batch[1])
-            progress.step += 1
+            progress.add(_step(network, batch, recipe, optimizer, loss, progress.next_step), batch[1])
             on_step()
+        progress.require_finite(network.parameters())
         train_loss, train_accuracy = progress.measured()
-        require_finite(epoch, training_loss=train_loss)
         progress.end_epoch()
         yield TrainingRecord(epoch, train_loss, train_accuracy, time.perf_counter() - start)
 
@@ -100,7 +100,7 @@ class Training:
         self.device = device
         self.drop_path = drop_path
         self.optimizer = recipe.optimizer(network.parameters())
-        self.progress = Progress()
+        self.progress = Progress(device=device)
 
     def epochs(self, on_step: Callable[[], None]) -> Iterator[TrainingRecord]:
         """Trains from where it stands to its last epoch."""
@@ -108,7 +108,12 @@ class Training:
         yield from train(*given, drop_path=self.drop_path, progress=self.progress, on_step=on_step)
 
     def state_dict(self) -> dict[str, Any]:
-        """All that decides the steps to come, as tensors and plain data."""
+        """All that decides the steps to come, as tensors and plain data.
+
+        Raises:
+            NonFiniteLossError: it is of no use, because a loss or weights are NaN or infinite.
+        """
+        self.progress.require_finite(self.network.parameters())
         return {
             "weights": self.network.state_dict(),
             "weight_optimizer": self.optimizer.state_dict(),
@@ -125,17 +130,37 @@ class Training:
         self.feed.load_state_dict(state["stream"])
         set_random_states(state["random"], self.device)
 
+    def roll_back(self, state: Mapping[str, Any]) -> None:
+        """Takes up a state of its own, but goes on with the batches that come next now."""
+        self.load_state_dict({**state, "stream": self.feed.state_dict()})
+
 
 def _step(
-    network: DiscreteNetwork, batch: Batch, recipe: Recipe, optimizer: torch.optim.Optimizer, loss: DiscreteLoss
-) -> tuple[Tensor, Tensor]:
-    images, labels = batch
-    with torch.autocast(images.device.type, dtype=recipe.autocast, enabled=recipe.autocast is not None):
-        logits = network.training_logits(images)
-    total, main = loss(logits, labels)
-    optimizer.zero_grad()
-    total.backward()
-    if recipe.clip_norm is not None:
-        torch.nn.utils.clip_grad_norm_(network.parameters(), recipe.clip_norm)
-    optimizer.step()
-    return main, logits[0].detach()
+    network: DiscreteNetwork,
+    batch: Batch,
+    recipe: Recipe,
+    optimizer: torch.optim.Optimizer,
+    loss: DiscreteLoss,
+    where: str,
+) -> Measured | None:
+    """A step of the weights; None where `recipe.skips` one whose loss or gradient is not finite."""
+
+    def gradients() -> Measured:
+        images, labels = batch
+        with torch.autocast(images.device.type, dtype=recipe.autocast, enabled=recipe.autocast is not None):
+            logits = network.training_logits(images)
+        total, main = loss(logits, labels)
+        optimizer.zero_grad()
+        total.backward()
+        return main, logits[0].detach()
+
+    def move() -> None:
+        if recipe.clip_norm is not None:
+            torch.nn.utils.clip_grad_norm_(network.parameters(), recipe.clip_norm)
+        optimizer.step()
+
+    if recipe.skips:
+        return skipping_step(gradients, move, network.parameters(), network.buffers(), where)
+    measured = gradients()
+    move()
+    return measured

@@ -34,7 +34,9 @@ class Multinomial(Drawn):
 
     def sample(self, alphas: Tensor) -> Tensor:
         mean = self.mean(alphas)
-        picks = torch.multinomial(mean.detach(), self.draws, replacement=True)
+        # it refuses NaN, on a GPU by an error that ends the process; who asked is to say which step made the alphas so
+        weights = mean.detach().nan_to_num(nan=1.0)
+        picks = torch.multinomial(weights, self.draws, replacement=True)
         counts = torch.zeros_like(alphas).scatter_add(1, picks, torch.ones_like(picks, dtype=alphas.dtype))
         return counts / self.draws + (mean - mean.detach())
 

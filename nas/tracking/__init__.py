@@ -4,7 +4,7 @@ from nas.tracking.checkpoint import load_checkpoint, save_checkpoint
 from nas.tracking.entropy import entropy
 from nas.tracking.files import append_line, json_line, read_lines, remove_unfinished, write_atomically
 from nas.tracking.formats import COSTS, COUNTED, to_csv, to_markdown, write_table
-from nas.tracking.kept import keep_checkpoint, newest_checkpoint
+from nas.tracking.kept import NEWEST, keep_checkpoint, newest_checkpoint
 from nas.tracking.machine import device_words, versions
 from nas.tracking.runs import LeftOut, Runs, collect, is_run
 from nas.tracking.summary import Summary, read_summary, write_summary
@@ -14,6 +14,7 @@ from nas.tracking.tensorboard import TensorBoard
 __all__ = [
     "COSTS",
     "COUNTED",
+    "NEWEST",
     "Candidate",
     "CandidateRow",
     "LeftOut",

@@ -3,6 +3,8 @@
 import json
 import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -12,26 +14,38 @@ LARGEST_LOG = 256_000_000
 """Bytes: 10,000 epochs with the alphas of several thousand candidates."""
 
 
+@contextmanager
+def errors_of(path: Path | str) -> Iterator[None]:
+    """Errors of the system in this block name `path`: those of writing name no file, others a temporary one."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
 def write_atomically(path: Path | str, data: bytes | str, *, former: Path | None = None) -> None:
     """Writes the whole file or nothing: a temporary name in the same folder, fsync, then a rename over `path`.
 
     Text is written as UTF-8. A file that is there gets the name `former`, where one is given. On failure the old file
-    is untouched, the temporary one removed, and the error passes on.
+    is untouched, the temporary one removed, and the error passes on, as one of `path`.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.unlink(missing_ok=True)
-        with open(temporary, "xb") as file:  # "x": a link of that name would lead elsewhere
-            file.write(data.encode() if isinstance(data, str) else data)
-            file.flush()
-            os.fsync(file.fileno())
-        if former is not None and path.exists():
-            os.replace(path, former)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with errors_of(path):
+        try:
+            temporary.unlink(missing_ok=True)
+            with open(temporary, "xb") as file:  # "x": a link of that name would lead elsewhere
+                file.write(data.encode() if isinstance(data, str) else data)
+                file.flush()
+                os.fsync(file.fileno())
+            if former is not None and path.exists():
+                os.replace(path, former)
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
 
 
 def remove_unfinished(folder: Path | str) -> None:
@@ -47,7 +61,7 @@ def append_line(path: Path | str, data: dict[str, Any]) -> None:
     A link is an OSError: in a folder of a stranger it may lead to any file.
     """
     line = json_line(data).encode()
-    with open(path, "a+b", opener=_no_link) as file:
+    with errors_of(path), open(path, "a+b", opener=_no_link) as file:
         _cut_unfinished_line(file)
         file.write(line)
 

@@ -1,7 +1,9 @@
 """What a run shows in TensorBoard."""
 
+import threading
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -9,6 +11,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams as hparams_summaries
 
+from nas.tracking.files import errors_of
 from nas.tracking.picture import Size, gif_size, png_size
 
 Setting = bool | int | float | str
@@ -25,12 +28,17 @@ class TensorBoard:
     def __init__(self, folder: Path | str, *, first_epoch: int | None = None) -> None:
         if first_epoch is not None:
             _wait_for_a_later_name(Path(folder))
-        self.writer = SummaryWriter(log_dir=str(folder), purge_step=first_epoch)
+        self.folder = folder
+        self._excepthook = threading.excepthook
+        threading.excepthook = self._silence_writer
+        with errors_of(folder):
+            self.writer = SummaryWriter(log_dir=str(folder), purge_step=first_epoch)
 
     def scalars(self, values: Mapping[str, float], epoch: int) -> None:
         """One curve for each name; TensorBoard keeps them as float32."""
-        for name, value in values.items():
-            self.writer.add_scalar(name, value, epoch)
+        with errors_of(self.folder):
+            for name, value in values.items():
+                self.writer.add_scalar(name, value, epoch)
 
     def png(self, tag: str, data: bytes, epoch: int) -> None:
         """A picture; a ValueError for bytes that are no PNG."""
@@ -42,7 +50,8 @@ class TensorBoard:
 
     def text(self, tag: str, text: str, epoch: int) -> None:
         """A text, shown as markdown."""
-        self.writer.add_text(tag, text, epoch)
+        with errors_of(self.folder):
+            self.writer.add_text(tag, text, epoch)
 
     def hparams(self, settings: Mapping[str, Setting], metrics: Mapping[str, float], epochs: int) -> None:
         """One line of the HPARAMS page; call it once, at the end. The metrics are also the scalars `final/<name>`.
@@ -66,9 +75,23 @@ class TensorBoard:
             self._add(summary, epochs)
         self.scalars(final, epochs)
 
+    def flush(self) -> None:
+        """Writes what was given so far, which otherwise happens every two minutes.
+
+        Raises:
+            OSError: that, or anything before, could not be written.
+        """
+        with errors_of(self.folder):
+            self.writer.flush()
+
     def close(self) -> None:
-        """Flushes and closes the event file."""
-        self.writer.close()
+        """Flushes and closes the event file; an OSError as of `flush`."""
+        try:
+            with errors_of(self.folder):
+                self.writer.flush()
+                self.writer.close()
+        finally:
+            threading.excepthook = self._excepthook
 
     def __enter__(self) -> "TensorBoard":
         return self
@@ -76,7 +99,13 @@ class TensorBoard:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        with suppress(OSError) if error is not None else nullcontext():  # the first error is the one to tell of
+            self.close()
+
+    def _silence_writer(self, raised: threading.ExceptHookArgs) -> None:
+        """The thread that writes keeps its error for the next call, and need not print it."""
+        if not (issubclass(raised.exc_type, OSError) and type(raised.thread).__module__.startswith("tensorboard.")):
+            self._excepthook(raised)
 
     def _picture(self, tag: str, data: bytes, size: Size, epoch: int) -> None:
         image = Summary.Image(
@@ -86,7 +115,8 @@ class TensorBoard:
 
     def _add(self, summary: Summary, epoch: int) -> None:
         assert self.writer.file_writer is not None, "the TensorBoard of this run is closed"
-        self.writer.file_writer.add_summary(summary, epoch)
+        with errors_of(self.folder):
+            self.writer.file_writer.add_summary(summary, epoch)
 
 
 def _wait_for_a_later_name(folder: Path) -> None:
