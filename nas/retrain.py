@@ -22,6 +22,7 @@ from nas.cli.devices import device_of
 from nas.cli.following import search_summary, taken_over
 from nas.cli.inheritance import inherited_network
 from nas.cli.last_state import last_good_state_named
+from nas.cli.memory import fitting_batch_named
 from nas.cli.mistakes import checked
 from nas.cli.parts import feed_of, recipe_of, require_use, skeleton_of, space_of
 from nas.cli.progress import progress, shown
@@ -81,7 +82,8 @@ def _retrained(settings: Retrain, folder: Path, left: Left | None, start: float)
         write_atomically(folder / "train.jsonl", "".join(lines))
     write_atomically(folder / "genotype.json", parts.genotype.to_json())
     with TensorBoard(folder, first_epoch=len(lines) if settings.resume else None) as board:
-        _train(settings, parts, folder, board, lines, left, lambda: before + time.perf_counter() - start)
+        with fitting_batch_named(settings.trainer.batch_size, 1, parts.training.try_step):
+            _train(settings, parts, folder, board, lines, left, lambda: before + time.perf_counter() - start)
         record = TrainingRecord(**json.loads(lines[-1]))
         test_loss, test_accuracy = _test(settings, parts)
         board.scalars({"loss/test": test_loss, "accuracy/test": test_accuracy}, record.epoch)

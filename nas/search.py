@@ -21,6 +21,7 @@ from nas.cli.command import run
 from nas.cli.devices import device_of
 from nas.cli.last_state import last_good_state_named
 from nas.cli.launch import led, on_devices, one_job
+from nas.cli.memory import fitting_batch_named
 from nas.cli.mistakes import checked
 from nas.cli.parts import feed_of, recipe_of, require_use, skeleton_of
 from nas.cli.progress import progress, shown
@@ -104,18 +105,23 @@ def work(text: str, seat: Seat) -> str:
     job = Job.from_text(text)
     device = device_of(job.settings.device, job.settings.threads, rank=seat.rank, size=seat.size)
     with joined(seat, device=device) as ranks, last_good_state_named(job.folder):
-        parts = _parts(job, device, ranks)
-        left = None if job.checkpoint is None else load_checkpoint(job.checkpoint)
-        if left is not None:
-            parts.process.load_state_dict(left)
-        if ranks.rank == 0:
-            return _written(job, parts, left)
-        trainer = job.settings.trainer
-        state = parts.process.state_dict
-        keeper = Keeper(job.folder, trainer.checkpoint_steps, state, write=False, left=job.checkpoint)
-        for _ in epochs_of(parts.process, keeper, lambda: keeper.after_step(parts.process.position[1]), trainer.on_nan):
-            keeper.keep()
-        return ""
+        parts, trainer = _parts(job, device, ranks), job.settings.trainer
+        with fitting_batch_named(trainer.batch_size, trainer.devices, parts.process.try_step):
+            return _searched(job, parts, ranks)
+
+
+def _searched(job: Job, parts: Parts, ranks: Ranks) -> str:
+    left = None if job.checkpoint is None else load_checkpoint(job.checkpoint)
+    if left is not None:
+        parts.process.load_state_dict(left)
+    if ranks.rank == 0:
+        return _written(job, parts, left)
+    trainer = job.settings.trainer
+    state = parts.process.state_dict
+    keeper = Keeper(job.folder, trainer.checkpoint_steps, state, write=False, left=job.checkpoint)
+    for _ in epochs_of(parts.process, keeper, lambda: keeper.after_step(parts.process.position[1]), trainer.on_nan):
+        keeper.keep()
+    return ""
 
 
 def _written(job: Job, parts: Parts, left: Mapping[str, Any] | None) -> str:

@@ -169,6 +169,14 @@ class GradientSearchProcess(SearchProcess):
     def roll_back(self, state: Mapping[str, Any]) -> None:
         self.load_state_dict({**state, "streams": [self.train.state_dict(), self.valid.state_dict()]})
 
+    def try_step(self, rows: int) -> None:
+        self.bilevel = self.bilevel.unrecorded()
+        self.bilevel.objective.leave()
+        self.bilevel.objective.supernet.train()
+        batch = self.train.next_rows(rows)
+        self.bilevel.arch_step(batch, self.valid.next_rows(rows))
+        self.bilevel.weight_step(batch)
+
     @property
     def _device(self) -> torch.device:
         return next(self.bilevel.arch.parameters()).device

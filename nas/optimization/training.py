@@ -134,6 +134,11 @@ class Training:
         """Takes up a state of its own, but goes on with the batches that come next now."""
         self.load_state_dict({**state, "stream": self.feed.state_dict()})
 
+    def try_step(self, rows: int) -> None:
+        """A step on the first rows of a batch; torch's OutOfMemoryError where it does not fit."""
+        self.network.train()
+        _step(self.network, self.feed.next_rows(rows), self.recipe, self.optimizer, self.loss, "")
+
 
 def _step(
     network: DiscreteNetwork,
