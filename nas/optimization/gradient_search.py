@@ -107,7 +107,7 @@ class GradientSearchProcess(SearchProcess):
         self.valid = valid
         self.recipe = recipe
         self.warmup_epochs = warmup_epochs
-        self.progress = Progress(bilevel.objective.ranks, self._device)
+        self.progress = Progress(bilevel.objective.ranks, late=self._device.type != "cpu")
 
     def epochs(self, on_step: Callable[[], None]) -> Iterator[EpochRecord]:
         yield from search(

@@ -45,7 +45,8 @@ def search(
     """
     _require_agreement(bilevel, "before the first step")
     if progress is None:
-        progress = Progress(bilevel.objective.ranks, next(bilevel.arch.parameters()).device)
+        late = next(bilevel.arch.parameters()).device.type != "cpu"
+        progress = Progress(bilevel.objective.ranks, late=late)
     while (epoch := progress.epoch) < recipe.epochs:
         start = time.perf_counter()
         bilevel.relaxation.anneal(epoch / max(recipe.epochs - 1, 1))
