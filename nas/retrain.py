@@ -22,6 +22,7 @@ from nas.cli.devices import device_of
 from nas.cli.following import check_following, search_summary, taken_over
 from nas.cli.inheritance import inherited_network
 from nas.cli.last_state import last_good_state_named
+from nas.cli.memory import fitting_batch_named
 from nas.cli.mistakes import checked
 from nas.cli.parts import feed_of, recipe_of, require_use, skeleton_of, space_of
 from nas.cli.progress import progress, shown
@@ -84,7 +85,8 @@ def _retrained(settings: Retrain, folder: Path, signals: StopSignals, left: Left
     write_atomically(folder / "genotype.json", parts.genotype.to_json())
     with TensorBoard(folder, first_epoch=len(lines) if settings.resume else None) as board:
         keeper = _keeper(settings, parts, folder, signals, lines, left, lambda: before + time.perf_counter() - start)
-        with signals.deferred():
+        fitting = fitting_batch_named(settings.trainer.batch_size, 1, parts.training.try_step)
+        with signals.deferred(), fitting:
             _train(settings, parts, keeper, board, lines)
         signals.where = "after the last epoch"
         record = TrainingRecord(**json.loads(lines[-1]))

@@ -21,6 +21,7 @@ from nas.cli.command import run
 from nas.cli.devices import device_of
 from nas.cli.last_state import last_good_state_named
 from nas.cli.launch import led, on_devices, one_job
+from nas.cli.memory import fitting_batch_named
 from nas.cli.mistakes import checked
 from nas.cli.parts import feed_of, recipe_of, require_use, skeleton_of
 from nas.cli.progress import progress, shown
@@ -105,23 +106,29 @@ def work(text: str, seat: Seat) -> str:
     """What one of the processes does that share a search: rank 0 alone writes, and returns what is to be printed."""
     job = Job.from_text(text)
     device = device_of(job.settings.device, job.settings.threads, rank=seat.rank, size=seat.size)
-    signals = StopSignals(job.settings.trainer.stop_signals, alone=seat.size == 1)
+    trainer = job.settings.trainer
+    signals = StopSignals(trainer.stop_signals, alone=seat.size == 1)
     with signals, joined(seat, device=device) as ranks, last_good_state_named(job.folder):
         parts = _parts(job, device, ranks)
-        left = None
-        if job.checkpoint is not None:
-            left = load_checkpoint(job.checkpoint)
-            take_up(parts.process, left, Path(job.checkpoint))
-        if ranks.rank == 0:
-            return _written(job, parts, signals, left)
-        keeper = _keeper(job, parts, signals, parts.process.state_dict)
+        with fitting_batch_named(trainer.batch_size, trainer.devices, parts.process.try_step):
+            return _searched(job, parts, signals)
 
-        def on_step() -> None:
-            keeper.after_step(parts.process.position[1])
 
-        for _ in epochs_of(parts.process, keeper, on_step, job.settings.trainer.on_nan):
-            keeper.after_epoch()
-        return ""
+def _searched(job: Job, parts: Parts, signals: StopSignals) -> str:
+    left = None
+    if job.checkpoint is not None:
+        left = load_checkpoint(job.checkpoint)
+        take_up(parts.process, left, Path(job.checkpoint))
+    if parts.ranks.rank == 0:
+        return _written(job, parts, signals, left)
+    keeper = _keeper(job, parts, signals, parts.process.state_dict)
+
+    def on_step() -> None:
+        keeper.after_step(parts.process.position[1])
+
+    for _ in epochs_of(parts.process, keeper, on_step, job.settings.trainer.on_nan):
+        keeper.after_epoch()
+    return ""
 
 
 def _keeper(job: Job, parts: Parts, signals: StopSignals, state: Callable[[], dict[str, Any]]) -> Keeper:

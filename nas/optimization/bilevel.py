@@ -45,6 +45,10 @@ class BilevelOptimizer(ABC):
     def set_alpha_gradients(self, train_batch: Batch, valid_batch: Batch) -> None:
         """Adds dL_valid/dalpha, or an estimate of it, to the gradients of the alphas, which are empty."""
 
+    def unrecorded(self) -> "BilevelOptimizer":
+        """The one that computes every step anew."""
+        return self
+
     def mean_mixture(self) -> Mixture:
         """The mixture to evaluate and to derive with."""
         with torch.no_grad():

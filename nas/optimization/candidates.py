@@ -120,6 +120,11 @@ class CandidateTraining(SearchProcess):
         assert state["training"] is not None, "a state that was taken after a step"
         self.load_state_dict({**state, "training": {**state["training"], "stream": self.train.state_dict()}})
 
+    def try_step(self, rows: int) -> None:
+        name, epochs = list(self.genotypes)[self._candidate], self._shares[self._candidate]
+        self._training = self._training or self._started(self.genotypes[name], epochs)
+        self._training.try_step(rows)
+
     def mixture(self) -> Mixture | None:
         return None
 

@@ -38,6 +38,11 @@ class Feed:
         images, _ = next(iter(self.in_order()))
         return images
 
+    def next_rows(self, rows: int) -> Batch:
+        """The first rows of the next batch."""
+        images, labels = next(self.stream)
+        return images[:rows], labels[:rows]
+
     def state_dict(self) -> dict[str, int]:
         """The position of the stream."""
         return {"epoch": self.stream.epoch, "batch": self.stream.batch}

@@ -107,7 +107,7 @@ class GradientSearchProcess(SearchProcess):
         self.valid = valid
         self.recipe = recipe
         self.warmup_epochs = warmup_epochs
-        self.progress = Progress(bilevel.objective.ranks, self._device)
+        self.progress = Progress(bilevel.objective.ranks, late=self._device.type != "cpu")
 
     def epochs(self, on_step: Callable[[], None]) -> Iterator[EpochRecord]:
         yield from search(
@@ -168,6 +168,14 @@ class GradientSearchProcess(SearchProcess):
 
     def roll_back(self, state: Mapping[str, Any]) -> None:
         self.load_state_dict({**state, "streams": [self.train.state_dict(), self.valid.state_dict()]})
+
+    def try_step(self, rows: int) -> None:
+        self.bilevel = self.bilevel.unrecorded()
+        self.bilevel.objective.leave()
+        self.bilevel.objective.supernet.train()
+        batch = self.train.next_rows(rows)
+        self.bilevel.arch_step(batch, self.valid.next_rows(rows))
+        self.bilevel.weight_step(batch)
 
     @property
     def _device(self) -> torch.device:

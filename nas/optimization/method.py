@@ -71,6 +71,14 @@ class SearchProcess(ABC):
         """Takes up a state of its own, but goes on with the batches that come next now."""
 
     @abstractmethod
+    def try_step(self, rows: int) -> None:
+        """A whole step on the first rows of a batch, alone; a search that broke off is of no other use after it.
+
+        Raises:
+            OutOfMemoryError: torch's, where it does not fit.
+        """
+
+    @abstractmethod
     def mixture(self) -> Mixture | None:
         """The mean mixture now, or None for a method without alphas."""
 

@@ -58,6 +58,10 @@ class Objective:
         logits = at_least_float32(logits)
         return self.criterion(logits, labels), logits
 
+    def leave(self) -> None:
+        """From now on without the other ranks: for what this one does alone once the search has broken off."""
+        self.ranks, self._replica, self._statistics = ALONE, self.supernet, nullcontext()
+
     def exact(self) -> "Objective":
         """The same loss of the same supernet without autocast."""
         exact = copy.copy(self)

@@ -11,23 +11,24 @@ from nas.optimization.finite import Watch, largest
 from nas.optimization.measure import Meter, NonFiniteLossError
 from nas.parallel import ALONE, Ranks
 
-CPU = torch.device("cpu")
-
 
 class Progress:
-    """The epoch and the step of it that come next, from 0, and what the steps of that epoch have measured so far."""
+    """The epoch and the step of it that come next, from 0, and what the steps of that epoch have measured so far.
 
-    def __init__(self, ranks: Ranks = ALONE, device: torch.device = CPU) -> None:
+    With `late`, which a GPU is for, no step waits to see whether it was finite.
+    """
+
+    def __init__(self, ranks: Ranks = ALONE, *, late: bool = False) -> None:
         self.epoch = 0
         self.step = 0
         self.meter = Meter(ranks)
-        self.watch = Watch(ranks, late=device.type != "cpu")
+        self.watch = Watch(ranks, late=late)
 
     def add(self, measured: tuple[Tensor, Tensor] | None, labels: Tensor, alphas: Iterable[Tensor] = ()) -> None:
         """A step was made: what it measured (loss, logits), or None where it was skipped, and the alphas it moved.
 
         Raises:
-            NonFiniteLossError: on the CPU, a loss or alphas that are not finite.
+            NonFiniteLossError: a loss or alphas that are not finite; not with `late`.
         """
         self.step += 1
         if measured is not None:

@@ -48,6 +48,10 @@ class Recorded(BilevelOptimizer):
         self._arch_step = RecordedStep(self._arch_step_of, graphs, self._give_up)
         self._weight_step = RecordedStep(lambda *batch: plain.weight_step(batch), graphs, self._give_up)
 
+    def unrecorded(self) -> BilevelOptimizer:
+        self._forget()
+        return self.plain
+
     def set_alpha_gradients(self, train_batch: Batch, valid_batch: Batch) -> None:
         self.plain.set_alpha_gradients(train_batch, valid_batch)
 

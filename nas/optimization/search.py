@@ -44,7 +44,8 @@ def search(
             epoch's end. With `recipe.skips` an epoch of such steps alone.
     """
     if progress is None:
-        progress = Progress(bilevel.objective.ranks, next(bilevel.arch.parameters()).device)
+        late = next(bilevel.arch.parameters()).device.type != "cpu"
+        progress = Progress(bilevel.objective.ranks, late=late)
     if progress.step == 0:  # within an epoch each rank has buffers of its own
         _require_agreement(bilevel, "before the first step")
     while (epoch := progress.epoch) < recipe.epochs:

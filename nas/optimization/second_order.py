@@ -31,7 +31,6 @@ class SecondOrder(ThroughMixture):
     def __init__(self, *args: Any, epsilon: float = 0.01, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.epsilon = epsilon
-        self._exact = self.objective.exact()
         optimizer = self.weight_optimizer
         group = optimizer.param_groups[0]
         unlike = [f"{key}={group[key]}" for key in ("dampening", "maximize") if group.get(key)]
@@ -45,17 +44,18 @@ class SecondOrder(ThroughMixture):
     def mixture_gradient(
         self, mixture: Mixture, train_batch: Batch, valid_batch: Batch
     ) -> tuple[Tensor, Sequence[Tensor]]:
-        live = {name: p for name, p in self._exact.supernet.named_parameters() if p.requires_grad}
+        exact = self.objective.exact()
+        live = {name: p for name, p in exact.supernet.named_parameters() if p.requires_grad}
         names, weights = list(live), [parameter.detach() for parameter in live.values()]
 
         def loss_of(batch: Batch, at: Sequence[Tensor]) -> Tensor:
-            return self._exact(batch, mixture, {**self._exact.constants(), **dict(zip(names, at, strict=True))})[0]
+            return exact(batch, mixture, {**exact.constants(), **dict(zip(names, at, strict=True))})[0]
 
         def gradients(batch: Batch, at: Sequence[Tensor], wanted: Sequence[Tensor]) -> tuple[Tensor, ...]:
             return torch.autograd.grad(loss_of(batch, at), list(wanted), materialize_grads=True)
 
         tables = list(mixture.tables.values())
-        mean = self._exact.ranks.mean
+        mean = exact.ranks.mean
         leaves = [weight.detach().requires_grad_() for weight in weights]
         step = self._step(list(live.values()), mean(gradients(train_batch, leaves, leaves)))
         rate = self.weight_optimizer.param_groups[0]["lr"]

@@ -64,7 +64,7 @@ def train(
         NonFiniteLossError: a loss or weights that are NaN or infinite; on the CPU at the step, on a GPU at the epoch's
             end. With `recipe.skips` an epoch of such steps alone.
     """
-    progress = Progress(device=next(network.parameters()).device) if progress is None else progress
+    progress = Progress(late=next(network.parameters()).device.type != "cpu") if progress is None else progress
     while (epoch := progress.epoch) < recipe.epochs:
         start = time.perf_counter()
         set_drop_path(network, drop_path * epoch / recipe.epochs)
@@ -100,7 +100,7 @@ class Training:
         self.device = device
         self.drop_path = drop_path
         self.optimizer = recipe.optimizer(network.parameters())
-        self.progress = Progress(device=device)
+        self.progress = Progress(late=device.type != "cpu")
 
     def epochs(self, on_step: Callable[[], None]) -> Iterator[TrainingRecord]:
         """Trains from where it stands to its last epoch."""
@@ -133,6 +133,11 @@ class Training:
     def roll_back(self, state: Mapping[str, Any]) -> None:
         """Takes up a state of its own, but goes on with the batches that come next now."""
         self.load_state_dict({**state, "stream": self.feed.state_dict()})
+
+    def try_step(self, rows: int) -> None:
+        """A step on the first rows of a batch; torch's OutOfMemoryError where it does not fit."""
+        self.network.train()
+        _step(self.network, self.feed.next_rows(rows), self.recipe, self.optimizer, self.loss, "")
 
 
 def _step(

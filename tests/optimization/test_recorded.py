@@ -159,7 +159,7 @@ def test_an_epoch_reads_its_figures_once(monkeypatch: pytest.MonkeyPatch) -> Non
         keep_on_device(optimizer)
     halves = feed(1, steps=STEPS), feed(2, steps=STEPS)
     with NoWaiting():
-        progress = Progress(device=torch.device("cuda"))
+        progress = Progress(late=True)
         _train(bilevel, *halves, progress, with_arch=True, skips=False, on_step=lambda: steps.append(None))
     progress.measured()
     assert reads == [STEPS]
