@@ -224,12 +224,15 @@ def test_the_words_to_type_are_those_of_the_person(tmp_path: Path, monkeypatch: 
 
 @pytest.mark.parametrize("early", [False, True])
 def test_ranks_stop_after_the_same_step(early: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a scheduler tells a whole group, its first process is told, and the ranks by the scheduler and by it.
+    """Also where only rank 1 hears of it, or where each is told early and twice: then it waits until they listen."""
+    tell_one, seen = os.kill, []
 
-    What they are told early waits until they listen.
-    """
-    tell_one = os.kill
-    monkeypatch.setattr(os, "kill", lambda *told: [tell_one(*told) for _ in range(2)])
+    def kill(pid: int, number: int) -> None:
+        seen.append(pid)
+        for _ in range(2 if early else len(seen) != 2):  # rank 0 is the second that is told, after this process
+            tell_one(pid, number)
+
+    monkeypatch.setattr(os, "kill", kill)
 
     def stepping() -> bool:
         return all((tmp_path / f"stepped{rank}").exists() for rank in (0, 1))
