@@ -53,6 +53,15 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Callable[[tuple[str, ...]
     return of
 
 
+def position(run: Path) -> tuple[int, int] | None:
+    """The epoch and the step of it that come next in the newest checkpoint."""
+    if not (run / "checkpoint.pt").exists():
+        return None
+    state = load_checkpoint(run / "checkpoint.pt")
+    progress = (state["ranks"][0] if state["command"] == "search" else state)["progress"]
+    return progress["epoch"], progress["step"]
+
+
 def raising(number: int, calls: int, before: Callable[..., Any]) -> Callable[..., Any]:
     """A function that is interrupted by a signal when it is called for the `calls`-th time."""
     count = 0
@@ -80,21 +89,22 @@ def handlers() -> list[Any]:
 
 
 @pytest.mark.parametrize(
-    ("words", "where", "calls", "number", "said"),
+    ("words", "where", "calls", "number", "said", "kept"),
     [
-        (SEARCH, (Keeper, "after_step"), 1, signal.SIGTERM, "stopped by SIGTERM in epoch 0 after step 1; to go on: "),
-        (SEARCH, (Keeper, "after_step"), 4, signal.SIGINT, "stopped by SIGINT in epoch 1 after step 2; to go on: "),
-        (SEARCH, (SearchLog, "epoch"), 1, signal.SIGUSR1, "stopped by SIGUSR1 after epoch 0; to go on: "),
-        (SEARCH, (SearchLog, "finish"), 1, signal.SIGTERM, "stopped by SIGTERM after the last epoch; to go on: "),
+        (SEARCH, (Keeper, "after_step"), 1, signal.SIGTERM, "SIGTERM in epoch 0 after step 1", (0, 1)),
+        (SEARCH, (Keeper, "after_step"), 4, signal.SIGINT, "SIGINT in epoch 1 after step 2", (1, 2)),
+        (SEARCH, (SearchLog, "epoch"), 1, signal.SIGUSR1, "SIGUSR1 after epoch 0", (1, 0)),
+        (SEARCH, (SearchLog, "finish"), 1, signal.SIGTERM, "SIGTERM after the last epoch", (2, 0)),
         (
             SEARCH,
             (nas.search, "feed_of"),
             2,
             signal.SIGTERM,
-            "stopped by SIGTERM before the first step, nothing is kept yet; to go on: ",
+            "SIGTERM before the first step, nothing is kept yet",
+            None,
         ),
-        (RETRAIN, (Keeper, "after_step"), 3, signal.SIGTERM, "stopped by SIGTERM in epoch 1 after step 1; to go on: "),
-        (RETRAIN, (nas.retrain, "_test"), 1, signal.SIGINT, "stopped by SIGINT after the last epoch; to go on: "),
+        (RETRAIN, (Keeper, "after_step"), 3, signal.SIGTERM, "SIGTERM in epoch 1 after step 1", (1, 1)),
+        (RETRAIN, (nas.retrain, "_test"), 1, signal.SIGINT, "SIGINT after the last epoch", (2, 0)),
     ],
     ids=["step", "last step", "epoch", "search ended", "before", "retrain", "test"],
 )
@@ -104,6 +114,7 @@ def test_a_stopped_run_goes_on_by_the_words_that_it_prints(
     calls: int,
     number: int,
     said: str,
+    kept: tuple[int, int] | None,
     tmp_path: Path,
     whole: Callable[[tuple[str, ...]], dict[str, Any]],
 ) -> None:
@@ -113,11 +124,12 @@ def test_a_stopped_run_goes_on_by_the_words_that_it_prints(
         patch.setattr(*where, raising(number, calls, getattr(*where)))
         outcome = call(*words, heard, cwd=tmp_path)
     assert outcome.status == 128 + number
-    assert outcome.err.startswith(said)
+    assert outcome.err.startswith(f"stopped by {said}; to go on: ")
     assert handlers() == before
-    assert not list(tmp_path.glob("runs/*/*/summary.json"))
-    succeed(*words_to_go_on(outcome), cwd=tmp_path)
     (run,) = tmp_path.glob("runs/*/*")
+    assert not (run / "summary.json").exists()
+    assert position(run) == kept
+    succeed(*words_to_go_on(outcome), cwd=tmp_path)
     assert_same_bits(result(run), whole(words))
 
 
@@ -210,14 +222,24 @@ def test_the_words_to_type_are_those_of_the_person(tmp_path: Path, monkeypatch: 
 # several devices
 
 
-def test_ranks_stop_after_the_same_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a scheduler tells a whole group, its first process is told, and the ranks by the scheduler and by it."""
-    tell_one = os.kill
-    monkeypatch.setattr(os, "kill", lambda *told: [tell_one(*told) for _ in range(2)])
+@pytest.mark.parametrize("early", [False, True])
+def test_ranks_stop_after_the_same_step(early: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where only rank 1 hears of it, or where each is told early and twice: then it waits until they listen."""
+    tell_one, seen = os.kill, []
+
+    def kill(pid: int, number: int) -> None:
+        seen.append(pid)
+        for _ in range(2 if early else len(seen) != 2):  # rank 0 is the second that is told, after this process
+            tell_one(pid, number)
+
+    monkeypatch.setattr(os, "kill", kill)
+
+    def stepping() -> bool:
+        return all((tmp_path / f"stepped{rank}").exists() for rank in (0, 1))
 
     def tell() -> None:
-        while not all((tmp_path / f"stepped{rank}").exists() for rank in (0, 1)):
-            time.sleep(0.01)
+        while signal.getsignal(signal.SIGTERM) == signal.SIG_DFL or not (early or stepping()):
+            time.sleep(0.02)
         os.kill(os.getpid(), signal.SIGTERM)
 
     thread = threading.Thread(target=tell, daemon=True)
@@ -226,4 +248,5 @@ def test_ranks_stop_after_the_same_step(tmp_path: Path, monkeypatch: pytest.Monk
         on_devices(go_round, str(tmp_path), 2, stop_signals=["SIGTERM"])
     last = {(tmp_path / f"last{rank}").read_text() for rank in (0, 1)}
     assert last == {stop.value.where.rpartition(" ")[2]}
+    assert early == (last == {"1"})
     assert load_checkpoint(tmp_path / "checkpoint.pt")["steps"] == list(range(1, int(last.pop()) + 1))
