@@ -251,6 +251,7 @@ def test_the_constants_of_the_methods_are_the_authors() -> None:
 
 PUBLIC: dict[str, dict[str, str]] = {
     "search": {
+        "resume": "true",
         "seed": "3",
         "device": "cpu",
         "method": "random",
@@ -277,6 +278,7 @@ PUBLIC: dict[str, dict[str, str]] = {
     },
     "retrain": {
         "init": "inherit",
+        "resume": "true",
         "seed": "3",
         "device": "cpu",
         "data": "mnist",

@@ -21,7 +21,7 @@ SMALL = ("debug=smoke", "trainer.epochs=3", "trainer.max_steps=3", "trainer.chec
 SPACE = ("+space=pc_darts", "space.num_nodes=1")
 CASES = {
     "search": ("search", *SPACE, *SMALL),
-    "random": ("search", *SPACE, *SMALL, "method=random", "method.epochs_per_candidate=2"),
+    "random": ("search", *SPACE, *SMALL, "method=random", "method.epochs_per_candidate=1"),
     "retrain": ("retrain", "genotype=PC_DARTS_cifar", *SMALL),
 }
 RESUME = ("hydra.run.dir=run", "resume=true")
