@@ -33,6 +33,17 @@ def left_after(steps: int) -> Iterator[None]:
 
 
 @contextmanager
+def left_before_a_checkpoint() -> Iterator[None]:
+    """The command in this block is left when it has written down an epoch, but nothing of its state."""
+
+    def keep(keeper: Keeper) -> None:
+        raise Left
+
+    with pytest.raises(Left), patch.object(Keeper, "after_step", lambda *_: None), patch.object(Keeper, "keep", keep):
+        yield
+
+
+@contextmanager
 def left_before_the_summary() -> Iterator[None]:
     """The command in this block is left when all is done but its summary."""
 

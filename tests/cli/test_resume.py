@@ -13,7 +13,7 @@ import pytest
 from experiments.faults.comparison import curves, differences
 from tests.cli.commands import call, read_epochs, read_json, snapshot, succeed
 from tests.cli.datasets import image_folder
-from tests.cli.leaving import left_after, left_before_the_summary
+from tests.cli.leaving import left_after, left_before_a_checkpoint, left_before_the_summary
 from tests.tracking.holding import holder
 
 SMALL = ("debug=smoke", "trainer.epochs=3", "trainer.max_steps=3", "trainer.checkpoint_steps=2", "network.cells=1")
@@ -76,8 +76,10 @@ def test_left_after_a_step_it_ends_as_one_that_was_not(name: str, steps: int, wh
 
 
 def test_left_again_and_again_it_ends_the_same_with_one_history(whole: Whole, tmp_path: Path) -> None:
-    for _ in range(4):
+    for _ in range(3):
         leave("search", 2, tmp_path)
+    with left_before_a_checkpoint():
+        call(*CASES["search"], *RESUME, cwd=tmp_path)
     succeed(*CASES["search"], *RESUME, cwd=tmp_path)
     assert differences(tmp_path / "run", whole("search")) == []
     assert len(list((tmp_path / "run").glob("events*"))) == 5
