@@ -22,6 +22,12 @@ class Still(SearchProcess):
     def epochs(self, on_step: Any) -> Any:
         raise NotImplementedError
 
+    def roll_back(self, state: Any) -> None:
+        raise NotImplementedError
+
+    def try_step(self, rows: int) -> None:
+        raise NotImplementedError
+
     def load_state_dict(self, state: Any) -> None:
         raise NotImplementedError
 
