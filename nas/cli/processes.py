@@ -102,9 +102,13 @@ def _wait(processes: Sequence[SpawnProcess], board: Board) -> None:
 
 
 def _reason(processes: Sequence[SpawnProcess], board: Board) -> Exception | None:
-    """Who was killed, or what mistake was found; nothing for an error of the program, which may be a consequence."""
+    """Who was killed, or what mistake was found; nothing for an error of the program, which may be a consequence.
+
+    A process that aborts after one of them said why it failed was not killed: its connections were cut as it ended.
+    """
+    consequences = {-signal.SIGABRT} if board.has("failure") else set()
     for rank, process in enumerate(processes):
-        if process.exitcode is not None and process.exitcode < 0:
+        if process.exitcode is not None and process.exitcode < 0 and process.exitcode not in consequences:
             name = signal.Signals(-process.exitcode).name
             hint = "; a lack of memory may be the reason" if name == "SIGKILL" else ""
             return LostProcessError(
