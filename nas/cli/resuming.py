@@ -1,5 +1,6 @@
 """Runs that go on from where they were left."""
 
+import os
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -43,7 +44,9 @@ class Left:
 
 
 def left_by(command: str, folder: Path, settings: Settings) -> Left | None:
-    """What the run in a folder left, or None where it has kept nothing yet; half-written files are removed.
+    """What the run in a folder left, or None where it has kept nothing yet.
+
+    Half-written files are removed, and a damaged newest checkpoint in favour of the one before.
 
     Raises:
         ValueError: the folder of another command, a checkpoint that cannot be gone on from, or settings that matter and
@@ -65,7 +68,10 @@ def left_by(command: str, folder: Path, settings: Settings) -> Left | None:
             "give another hydra.run.dir"
         )
     require_settings(state["settings"], settings.model_dump(), folder)
-    return Left(place, state)
+    newest = folder / NEWEST
+    if place != newest:  # a damaged one there would take its place when the next is kept
+        os.replace(place, newest)
+    return Left(newest, state)
 
 
 def take_up(process: Process, state: Mapping[str, Any], place: Path) -> None:

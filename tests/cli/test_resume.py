@@ -199,6 +199,14 @@ def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(
     assert differences(left, whole("search")) == []
 
 
+def test_a_damaged_checkpoint_never_takes_the_place_of_a_good_one(left: Path) -> None:
+    good = (left / "checkpoint.before.pt").read_bytes()
+    damage(left / "checkpoint.pt", halved)
+    with left_before_a_checkpoint():
+        call(*CASES["search"], *RESUME, cwd=left.parent)
+    assert (left / "checkpoint.pt").read_bytes() == good
+
+
 def test_a_lost_newest_checkpoint_and_damaged_lines_come_back(left: Path, whole: Whole) -> None:
     (left / "checkpoint.pt").unlink()
     (left / "search.jsonl").write_bytes(b'{"epoch": 0}\n\xff')

@@ -22,7 +22,7 @@ class Still(SearchProcess):
     def epochs(self, on_step: Any) -> Any:
         raise NotImplementedError
 
-    def roll_back(self, state: Mapping[str, Any]) -> None:
+    def roll_back(self, state: Any) -> None:
         raise NotImplementedError
 
     def try_step(self, rows: int) -> None:
