@@ -23,10 +23,11 @@ VARIANTS = {
 
 
 def searched(cwd: Path, name: str, *words: str) -> tuple[list[dict[str, Any]], dict[str, Any], str]:
-    """(lines without their seconds, checkpoint, genotype) of a search."""
+    """(lines, checkpoint, genotype) of a search, but for what tells times."""
     succeed("search", *WORDS, *words, f"hydra.run.dir={name}", cwd=cwd)
     lines = [{**line, "seconds": None} for line in read_epochs(cwd / name)]
     state = torch.load(cwd / name / "checkpoint.pt", weights_only=True)["state"]
+    state = {key: value for key, value in state.items() if key not in ("seconds", "records")}
     return lines, state, (cwd / name / "genotype.json").read_text()
 
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,14 @@ def result(run: Path) -> dict[str, Any]:
     epochs = [{key: value for key, value in epoch.items() if key != "seconds"} for epoch in read_epochs(run, name)]
     left_out = ("seconds", "settings", "records")
     return {"epochs": epochs, **{key: value for key, value in state.items() if key not in left_out}}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ctrl_c_is_heard() -> Iterator[None]:
+    """Also where the tests were started in the background, which ignores it, and what is ignored stays so."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="module")
