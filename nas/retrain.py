@@ -27,7 +27,7 @@ from nas.cli.mistakes import checked
 from nas.cli.parts import feed_of, recipe_of, require_use, skeleton_of, space_of
 from nas.cli.progress import progress, shown
 from nas.cli.regularization import require_regularizable
-from nas.cli.resuming import Keeper, Left, left_by, take_up, without_resume
+from nas.cli.resuming import Keeper, Left, deciding, left_by, take_up
 from nas.cli.rollback import epochs_of
 from nas.cli.settings import Retrain
 from nas.cli.signals import StopSignals
@@ -182,7 +182,7 @@ def _test(settings: Retrain, parts: Parts) -> tuple[float, float]:
 def _summary(settings: Retrain, parts: Parts, metrics: dict[str, float], seconds: float) -> Summary:
     cost = count(parts.training.network, parts.skeleton.image_shape)
     found = parts.found_by
-    words = normalised(without_resume(HydraConfig.get().overrides.task))
+    words = normalised(deciding(HydraConfig.get().overrides.task))
     own = [word for word in words if not (found and word.startswith("genotype="))]
     return Summary(
         command="retrain",

@@ -25,7 +25,7 @@ from nas.cli.memory import fitting_batch_named
 from nas.cli.mistakes import checked
 from nas.cli.parts import feed_of, recipe_of, require_use, skeleton_of
 from nas.cli.progress import progress, shown
-from nas.cli.resuming import Keeper, flat, left_by, take_up, without_resume
+from nas.cli.resuming import Keeper, deciding, flat, left_by, take_up
 from nas.cli.rollback import epochs_of
 from nas.cli.settings import Search
 from nas.cli.signals import StopSignals
@@ -93,7 +93,7 @@ def search(config: DictConfig) -> None:
     job = Job(
         settings=settings,
         folder=folder,
-        overrides=without_resume(hydra.overrides.task),
+        overrides=deciding(hydra.overrides.task),
         choices={part: str(hydra.runtime.choices[part]) for part in ("space", "method", "data")},
         started=time.time(),
         checkpoint=None if left is None else str(left.place),

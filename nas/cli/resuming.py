@@ -15,7 +15,7 @@ from nas.parallel import ALONE, Ranks
 from nas.reading import one_line
 from nas.tracking import NEWEST, keep_checkpoint, load_checkpoint, newest_checkpoint, remove_unfinished
 
-FREE = ("resume", "trainer.checkpoint_steps", "trainer.stop_signals", "trainer.on_nan", "data.root", "data.workers")
+FREE = ("resume", "trainer.checkpoint_steps", "trainer.stop_signals", "trainer.on_nan", "data.workers")
 """Settings that change no bit of what is computed while losses are finite."""
 
 
@@ -97,9 +97,9 @@ def require_settings(began: Mapping[str, Any], now: Mapping[str, Any], folder: P
         )
 
 
-def without_resume(overrides: Iterable[str]) -> tuple[str, ...]:
+def deciding(words: Iterable[str]) -> tuple[str, ...]:
     """The words of a command that say what a run computes."""
-    return tuple(word for word in overrides if not word.lstrip("+").startswith("resume="))
+    return tuple(word for word in words if next((key for _, key, _ in overrides([word])), "") not in FREE)
 
 
 def going_on(command: str, arguments: Sequence[str], key: str, folder: Path) -> str:

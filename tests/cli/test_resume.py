@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from experiments.faults.comparison import curves, differences
+from nas.cli.resuming import deciding, require_settings
 from tests.cli.commands import call, read_epochs, read_json, snapshot, succeed
 from tests.cli.datasets import image_folder
 from tests.cli.leaving import left_after, left_before_a_checkpoint, left_before_the_summary
@@ -144,6 +145,17 @@ def test_all_settings_that_matter_and_differ_are_named_in_one_line(left: Path) -
         "is 2; trainer.optimizer.lr was 0.05 and is 0.5: give those, or another hydra.run.dir"
     )
     assert snapshot(left)["checkpoint.pt"] == before
+
+
+def test_what_decides_nothing_may_differ_and_is_no_setting_of_the_run() -> None:
+    began = {"seed": 1, "data": {"root": "a.npz", "workers": 4}, "trainer": {"on_nan": "stop", "checkpoint_steps": 9}}
+    require_settings(
+        began, {**began, "data": {"root": "a.npz", "workers": 0}, "trainer": {"on_nan": "skip"}}, Path("run")
+    )
+    with pytest.raises(ValueError, match=r"but data\.root was a\.npz and is b\.npz: give"):
+        require_settings(began, {**began, "data": {"root": "b.npz", "workers": 4}}, Path("run"))
+    words = ["+space=darts", "++trainer.checkpoint_steps=9", "resume=true", "trainer.epochs=3"]
+    assert deciding(words) == ("+space=darts", "trainer.epochs=3")
 
 
 def test_a_run_of_another_command_is_refused(left: Path) -> None:
