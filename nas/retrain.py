@@ -147,9 +147,9 @@ def _keeper(
             **parts.training.state_dict(),
         }
 
-    place, begun = parts.training.progress, None if left is None else left.place
+    place, rollbacks = parts.training.progress, 0 if left is None else left.state["rollbacks"]
     every = settings.trainer.checkpoint_steps
-    return Keeper(folder, every, state, epoch=place.epoch, signals=signals, left=begun)
+    return Keeper(folder, every, state, epoch=place.epoch, signals=signals, rollbacks=rollbacks)
 
 
 def _train(settings: Retrain, parts: Parts, keeper: Keeper, board: TensorBoard, lines: list[str]) -> None:

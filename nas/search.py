@@ -121,7 +121,7 @@ def _searched(job: Job, parts: Parts, signals: StopSignals) -> str:
         take_up(parts.process, left, Path(job.checkpoint))
     if parts.ranks.rank == 0:
         return _written(job, parts, signals, left)
-    keeper = _keeper(job, parts, signals, parts.process.state_dict)
+    keeper = _keeper(job, parts, signals, left, parts.process.state_dict)
 
     def on_step() -> None:
         keeper.after_step(parts.process.position[1])
@@ -131,9 +131,16 @@ def _searched(job: Job, parts: Parts, signals: StopSignals) -> str:
     return ""
 
 
-def _keeper(job: Job, parts: Parts, signals: StopSignals, state: Callable[[], dict[str, Any]]) -> Keeper:
+def _keeper(
+    job: Job,
+    parts: Parts,
+    signals: StopSignals,
+    left: Mapping[str, Any] | None,
+    state: Callable[[], dict[str, Any]],
+) -> Keeper:
     every, epoch = job.settings.trainer.checkpoint_steps, parts.process.position[0]
-    return Keeper(job.folder, every, state, epoch=epoch, signals=signals, ranks=parts.ranks, left=job.checkpoint)
+    rollbacks = 0 if left is None else left["rollbacks"]
+    return Keeper(job.folder, every, state, epoch=epoch, signals=signals, ranks=parts.ranks, rollbacks=rollbacks)
 
 
 def _written(job: Job, parts: Parts, signals: StopSignals, left: Mapping[str, Any] | None) -> str:
@@ -158,7 +165,7 @@ def _written(job: Job, parts: Parts, signals: StopSignals, left: Mapping[str, An
                 **process.state_dict(),
             }
 
-        keeper = _keeper(job, parts, signals, state)
+        keeper = _keeper(job, parts, signals, left, state)
         with signals.deferred():
             for record in _followed(job, parts, keeper):
                 log.epoch(record, process)

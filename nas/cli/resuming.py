@@ -128,8 +128,8 @@ class Keeper:
     """Keeps the state of a run: every `every` steps of an epoch, at the epoch's end, and when a signal stops it.
 
     `epoch` is the one that comes next. All ranks call the same methods: `state` is that of all, which the first writes,
-    and a signal that one of them heard stops all after the same step. `left` is the checkpoint that the run goes on
-    from. `rollbacks` counts those since the last finished epoch, and is kept too.
+    and a signal that one of them heard stops all after the same step. `rollbacks` counts those since the last finished
+    epoch, and is kept too.
     """
 
     def __init__(
@@ -141,7 +141,7 @@ class Keeper:
         epoch: int,
         signals: StopSignals,
         ranks: Ranks = ALONE,
-        left: Path | str | None = None,
+        rollbacks: int = 0,
     ) -> None:
         self.folder = folder
         self.every = every
@@ -149,8 +149,7 @@ class Keeper:
         self.epoch = epoch
         self.signals = signals
         self.ranks = ranks
-        self.last = None if left is None else Path(left)
-        self.rollbacks: int = 0 if left is None else load_checkpoint(left)["rollbacks"]
+        self.rollbacks = rollbacks
 
     def after_step(self, step: int) -> None:
         """After so many steps of an epoch; raises Stopped if a signal was heard."""
@@ -170,10 +169,10 @@ class Keeper:
     def keep(self) -> None:
         """Writes the state as it is now."""
         state = {**self.state(), "rollbacks": self.rollbacks}
-        self.last = self.folder / NEWEST
         if self.ranks.rank == 0:
             keep_checkpoint(self.folder, state)
 
     def last_state(self) -> dict[str, Any] | None:
         """What was kept last, by this run or the one that it goes on from; None where there is none."""
-        return None if self.last is None or not self.last.exists() else load_checkpoint(self.last)
+        newest = self.folder / NEWEST
+        return load_checkpoint(newest) if newest.exists() else None

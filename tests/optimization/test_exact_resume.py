@@ -91,8 +91,6 @@ def ran(process: SearchProcess, stop: int | None = None) -> tuple[list[dict[str,
     try:
         for record in process.epochs(on_step):
             records.append(timeless(record))
-            if steps == stop:
-                return records, process.state_dict()
     except Left:
         pass
     return records, state

@@ -9,16 +9,13 @@ from nas.optimization import Feed
 from nas.optimization.gradient_search import GradientSearchProcess
 from nas.parallel import Ranks
 from tests.optimization.contracts import assert_same_bits
+from tests.optimization.test_exact_resume import ran
 from tests.optimization.toys import Endless, recipe
 from tests.parallel.processes import on_ranks
 from tests.parallel.searches import Case, feed
 
 CASE = Case("running statistics", gumbel=True, sync=False, steps=2, epochs=2)
 """Random mixtures, and buffers that differ between the ranks until an epoch ends."""
-
-
-class Left(Exception):
-    """The search was left."""
 
 
 def started(ranks: Ranks) -> GradientSearchProcess:
@@ -32,34 +29,21 @@ def seekable(ranks: Ranks, seed: int) -> Feed:
     return Feed(stream, CASE.steps, feed(ranks, seed, CASE.steps).in_order)
 
 
-def ran(process: GradientSearchProcess, stop: int | None = None) -> dict[str, Any]:
+def ended(process: GradientSearchProcess, stop: int | None = None) -> dict[str, Any]:
     """The state at the end, or after so many steps; it is that of both ranks."""
-    steps, state = 0, None
-
-    def on_step() -> None:
-        nonlocal steps, state
-        steps += 1
-        if steps == stop:
-            state = process.state_dict()
-            raise Left
-
-    try:
-        list(process.epochs(on_step))
-    except Left:
-        assert state is not None
-        return state
-    return process.state_dict()
+    _, state = ran(process, stop)
+    return process.state_dict() if state is None else state
 
 
 def left_and_not(ranks: Ranks) -> dict[str, Any]:
     """How the search ends: not left, and left after each of its steps; and the state at the first of them."""
-    whole, states = ran(started(ranks)), [ran(started(ranks), stop) for stop in (1, 2, 3)]
+    whole, states = ended(started(ranks)), [ended(started(ranks), stop) for stop in (1, 2, 3)]
     ends = []
     for state in states:
         again = started(ranks)
         torch.rand(7)
         again.load_state_dict(ranks.gathered(state)[0])  # rank 0 writes the checkpoint that both read
-        ends.append(ran(again))
+        ends.append(ended(again))
     return {"whole": whole, "ends": ends, "first": states[0]}
 
 
