@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
 
 import nas
 
@@ -96,3 +97,8 @@ def _normalized(sign: str, key: str, value: str, groups: Sequence[str]) -> str:
 def naming(overrides: str) -> str:
     """A folder name made of a sweep's overrides that needs no quotes anywhere, of at most 120 characters."""
     return re.sub(r"[^\w.-]", "-", overrides.replace("+", "").replace(",", "_"))[:120]
+
+
+def register_naming() -> None:
+    """Makes it known to configs as `run_name`."""
+    OmegaConf.register_new_resolver("run_name", naming, replace=True)

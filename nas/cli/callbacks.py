@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from nas.cli.signals import Stopped, StopSignals
-from nas.cli.sweeping import signals_of_sweep
+from nas.cli.signals import StopSignals
+from nas.cli.sweeping import stop_signals
 from nas.tracking.formats import to_markdown, write_table
 from nas.tracking.lock import Lock
 from nas.tracking.runs import collect
@@ -58,21 +58,12 @@ class RunDirectoryGuard(Callback):
 
 
 class SweepSignals(Callback):
-    """Ends a sweep in good order by a signal, also between its runs; it hears them until `leave`."""
+    """Ends a sweep in good order by a signal that comes between its runs; it hears them until `leave`."""
 
     signals: ClassVar[StopSignals | None] = None
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        type(self).signals = signals_of_sweep(config).__enter__()
-
-    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        self.require_silence()
-
-    @classmethod
-    def require_silence(cls) -> None:
-        """Raises Stopped if a signal was heard by a sweep."""
-        if cls.signals is not None and cls.signals.heard:
-            raise Stopped(cls.signals.heard, "before all runs had ended")
+        type(self).signals = StopSignals(stop_signals(config), where="before the next step").__enter__()
 
     @classmethod
     def leave(cls) -> None:

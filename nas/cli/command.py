@@ -1,30 +1,20 @@
 """What the commands have in common: one Hydra job, and one clear line for every mistake of a person."""
 
-import functools
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 
 import hydra
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
 
-from nas.cli.arguments import CONF, naming, normalized
+from nas.cli.arguments import CONF, normalized, register_naming
 from nas.cli.callbacks import RunDirectoryGuard, SweepSignals
+from nas.cli.launcher import launcher_mistakes, register_launcher
 from nas.cli.mistakes import Mistakes, find_mistakes, in_one_line
 from nas.cli.resuming import going_on
 from nas.cli.signals import Stopped
-from nas.cli.sweeping import run_of_sweep
+from nas.cli.sweeping import FULL_ERROR, Job, Task
 from nas.parallel import torchrun_seat
 from nas.tracking.kept import NEWEST
-
-Task = Callable[[DictConfig], None]
-
-FULL_ERROR = "NAS_FULL_ERROR"
-"""Keeps what the user set HYDRA_FULL_ERROR to, for this process and those of a sweep: 1 shows tracebacks."""
 
 
 def run(
@@ -40,28 +30,23 @@ def run(
     status 1 and no traceback; HYDRA_FULL_ERROR=1 shows it. A run that a signal stopped says how to go on with it, with
     128 and the signal's number as status.
     """
-    own = list(arguments)
+    own, job = list(arguments), Job(task)
     os.environ.setdefault(FULL_ERROR, os.environ.get("HYDRA_FULL_ERROR", "0"))
     try:
         arguments = [*arguments, *further(arguments)]
     except ValueError as error:
         return _report(error)
-    if mistakes := find_mistakes(config_name, arguments):
+    if mistakes := launcher_mistakes(arguments) or find_mistakes(config_name, arguments):
         return _report(Mistakes(mistakes))
-    OmegaConf.register_new_resolver("run_name", naming, replace=True)
+    register_naming()
+    register_launcher()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # otherwise Hydra prints errors itself, over many lines
     sys.argv = [sys.argv[0], *normalized(arguments)]
     try:
-        with _stopped_if_heard():
-            hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(_job(task))()
+        hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(job)()
     except Stopped as stop:
         print(f"{stop}{_kept()}; to go on: {_going_on(config_name, own)}", file=sys.stderr)
         return stop.status
-    except BrokenProcessPool:
-        if RunDirectoryGuard.entered is None:
-            raise
-        lost = "a process of the sweep was killed, the others were stopped; a lack of memory may be the reason"
-        return _report(ValueError(f"{lost}; to go on: {_going_on(config_name, own)}"))
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
@@ -72,39 +57,7 @@ def run(
     finally:
         SweepSignals.leave()
         RunDirectoryGuard.leave()
-    return 0
-
-
-def _job(task: Task) -> Task:
-    """The task, with a person's mistakes reported; one that fails within a sweep lets the others run."""
-
-    @functools.wraps(task)
-    def job(config: DictConfig) -> None:
-        tracebacks, told = os.environ.get(FULL_ERROR) == "1", HydraConfig.get()
-        sweep = told.mode == RunMode.MULTIRUN
-        if sweep and "sweep_summary" in told.callbacks:
-            run_of_sweep(task, config, tracebacks=tracebacks)
-            return
-        try:
-            task(config)
-        except Exception as error:
-            if tracebacks or not in_one_line(error):
-                raise
-            status = _report(error)
-            if not sweep:
-                sys.exit(status)
-
-    return job
-
-
-@contextmanager
-def _stopped_if_heard() -> Iterator[None]:
-    """What a signal did to joblib's processes is no failure of a sweep that heard it as well."""
-    try:
-        yield
-    except (KeyboardInterrupt, BrokenProcessPool):
-        SweepSignals.require_silence()
-        raise
+    return 1 if job.failed else 0
 
 
 def _kept() -> str:

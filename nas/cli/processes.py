@@ -9,11 +9,10 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from multiprocessing import connection, get_context, parent_process, resource_tracker
-from multiprocessing.context import SpawnProcess
+from multiprocessing.process import BaseProcess
 
 from nas.cli.mistakes import Mistakes, in_one_line
 from nas.cli.signals import Stopped, StopSignals, tell, unheard
-from nas.cli.sweeping import is_worker
 from nas.parallel import Board, Seat
 
 Work = Callable[[str, Seat], str]
@@ -33,14 +32,9 @@ def started_here(work: Work, job: str, size: int, *, stop_signals: Sequence[str]
     They are told of the stop signals that this one hears, and hear none before they ask for it.
 
     Raises:
-        ValueError: this process is one of joblib's, which start no others.
         Mistakes, LostProcessError, RuntimeError: why a process failed; the others are stopped.
         Stopped: the processes agreed to stop.
     """
-    if is_worker():
-        raise ValueError(
-            f"trainer.devices={size} starts processes, which joblib's cannot: leave out hydra/launcher=joblib"
-        )
     board = Board()
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # DDP warns that it looks for unused parameters
     context = get_context("spawn")
@@ -57,7 +51,7 @@ def started_here(work: Work, job: str, size: int, *, stop_signals: Sequence[str]
                 tell(processes, signals.heard)
             _wait(processes, board)
         finally:
-            _stop(processes)
+            end_all(processes)
     if board.has("stopped"):
         raise Stopped(*json.loads(board.read("stopped")))
     return board.read("result")
@@ -66,7 +60,7 @@ def started_here(work: Work, job: str, size: int, *, stop_signals: Sequence[str]
 def _process(work: Work, job: str, port: int, rank: int, size: int, folder: str) -> None:
     """The life of a process."""
     os.chdir(folder)
-    threading.Thread(target=_end_with_the_parent, daemon=True).start()
+    threading.Thread(target=end_with_the_parent, daemon=True).start()
     board = Board(port)
     try:
         result = work(job, Seat(rank, size, board))
@@ -81,14 +75,15 @@ def _process(work: Work, job: str, port: int, rank: int, size: int, folder: str)
         sys.exit(1)
 
 
-def _end_with_the_parent() -> None:
+def end_with_the_parent() -> None:
+    """Ends this process as soon as the one that started it has ended, however that ended."""
     parent = parent_process()
     assert parent is not None
     parent.join()
     os._exit(1)
 
 
-def _wait(processes: Sequence[SpawnProcess], board: Board) -> None:
+def _wait(processes: Sequence[BaseProcess], board: Board) -> None:
     """Waits until all have ended well, or raises why one did not."""
     while not any(codes := [process.exitcode for process in processes]):
         running = [process.sentinel for process, code in zip(processes, codes, strict=True) if code is None]
@@ -101,7 +96,7 @@ def _wait(processes: Sequence[SpawnProcess], board: Board) -> None:
     raise reason or RuntimeError(_trace(board))
 
 
-def _reason(processes: Sequence[SpawnProcess], board: Board) -> Exception | None:
+def _reason(processes: Sequence[BaseProcess], board: Board) -> Exception | None:
     """Who was killed, or what mistake was found; nothing for an error of the program, which may be a consequence.
 
     A process that aborts after one of them said why it failed was not killed: its connections were cut as it ended.
@@ -109,10 +104,9 @@ def _reason(processes: Sequence[SpawnProcess], board: Board) -> Exception | None
     consequences = {-signal.SIGABRT} if board.has("failure") else set()
     for rank, process in enumerate(processes):
         if process.exitcode is not None and process.exitcode < 0 and process.exitcode not in consequences:
-            name = signal.Signals(-process.exitcode).name
-            hint = "; a lack of memory may be the reason" if name == "SIGKILL" else ""
             return LostProcessError(
-                f"process {rank} of trainer.devices={len(processes)} was ended by {name}, the others were stopped{hint}"
+                f"process {rank} of trainer.devices={len(processes)} was {ending(process.exitcode)}; "
+                "the others were stopped"
             )
     lines = json.loads(board.read("failure"))[0] if board.has("failure") else []
     return Mistakes(lines) if lines else None
@@ -124,7 +118,16 @@ def _trace(board: Board) -> str:
     return f"a process of the job failed\n\n{json.loads(board.read('failure'))[1]}"
 
 
-def _stop(processes: Sequence[SpawnProcess]) -> None:
+def ending(code: int) -> str:
+    """How a process ended, by its status."""
+    names = {int(number): number.name for number in signal.Signals}
+    if code < 0:
+        hint = "; a lack of memory may be the reason" if -code == signal.SIGKILL else ""
+        return f"ended by {names.get(-code, f'signal {-code}')}{hint}"
+    return f"stopped by {names[code - 128]}" if code - 128 in names else f"ended with status {code}"
+
+
+def end_all(processes: Sequence[BaseProcess]) -> None:
     """Ends those that still run."""
     started = [process for process in processes if process.pid is not None]
     for process in started:

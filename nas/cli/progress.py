@@ -1,5 +1,6 @@
 """What a person sees of a run: its progress, its place, its end."""
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,12 +13,13 @@ from tqdm import tqdm
 def progress(
     description: str, steps: int, done: int = 0
 ) -> Iterator[tuple[Callable[[int], None], Callable[[str], None]]]:
-    """(call with the steps done, call with words to show); silent where standard error is no terminal.
+    """(call with the steps done, call with words to show).
 
-    `done` of the steps were done before.
+    It is silent where standard error is no terminal, or TQDM_DISABLE is 1. `done` of the steps were done before.
     """
     tqdm.set_lock(threading.RLock())  # tqdm's own is shared by processes, and one that is killed would leave it behind
-    with tqdm(total=steps, initial=done, desc=description, unit="step", disable=None, dynamic_ncols=True) as bar:
+    silent = os.environ.get("TQDM_DISABLE") == "1" or None
+    with tqdm(total=steps, initial=done, desc=description, unit="step", disable=silent, dynamic_ncols=True) as bar:
 
         def reach(done: int) -> None:
             bar.update(done - bar.n)

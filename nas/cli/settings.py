@@ -172,7 +172,7 @@ class Search(Settings):
         if devices > 1 and not _shares_batches(self.method):
             raise ValueError(
                 f"method {self.method.get('name')!r} runs on one device, but trainer.devices is {devices}; "
-                "give trainer.devices=1, or several seeds at a time by -m hydra/launcher=joblib"
+                "give trainer.devices=1, or several seeds at a time by -m hydra.launcher.n_jobs=N"
             )
         for key in ("compile", "cuda_graphs"):
             if devices > 1 and getattr(self, key):

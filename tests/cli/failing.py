@@ -1,8 +1,10 @@
-"""A relaxation that fails on rank 1 alone."""
+"""Relaxations that fail, on one rank or in one run."""
 
 import os
 import signal
+from pathlib import Path
 
+import torch
 import torch.distributed as dist
 from torch import Tensor
 
@@ -21,5 +23,23 @@ class FailsOnOneRank(Softmax):
         if self.samples == 3 and dist.get_rank() == 1:
             if self.how == "mistake":
                 raise ValueError("rank 1 found a mistake")
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().sample(alphas)
+
+
+class DiesOnce(Softmax):
+    """Softmax, until a run of seed 2 is to sample for the third time: its process ends at once, if `mark` is no file."""
+
+    def __init__(self, mark: str, status: int | None = None) -> None:
+        self.mark = Path(mark)
+        self.status = status
+        self.samples = 0
+
+    def sample(self, alphas: Tensor) -> Tensor:
+        self.samples += 1
+        if self.samples == 3 and torch.initial_seed() == 2 and not self.mark.exists():
+            self.mark.touch()
+            if self.status is not None:
+                os._exit(self.status)
             os.kill(os.getpid(), signal.SIGKILL)
         return super().sample(alphas)
