@@ -67,7 +67,7 @@ class ProcessLauncher(Launcher):
                         if signals.heard:
                             self._tell(signals.heard)
                     else:
-                        self._wait(signals.heard)
+                        self._wait(signals)
             finally:
                 end_all([run.process for run in self.running])
         if signals.heard:
@@ -94,13 +94,13 @@ class ProcessLauncher(Launcher):
         )
         return Run(str(number) if folder is None else folder.name, folder, started(order))
 
-    def _wait(self, heard: int) -> None:
+    def _wait(self, signals: StopSignals) -> None:
         """Waits until one has ended, or several."""
         connection.wait([run.process.sentinel for run in self.running])
         ended = [run for run in self.running if run.process.exitcode is not None]
         for run in ended:
             self.running.remove(run)
-            self._end(run, heard)
+            self._end(run, signals.heard)
 
     def _end(self, run: Run, heard: int) -> None:
         code = run.process.exitcode

@@ -32,8 +32,14 @@ class Job:
     def __call__(self, config: DictConfig) -> None:
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             self.failed += not run_of_sweep(self.task, config)
-        else:
+            return
+        try:
             self.task(config)
+        except Exception as error:
+            if os.environ.get(FULL_ERROR) == "1" or not in_one_line(error):
+                raise
+            say(error)
+            sys.exit(1)  # Hydra would say it again, in lines of its own
 
 
 def run_of_sweep(task: Task, config: DictConfig) -> bool:

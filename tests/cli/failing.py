@@ -28,7 +28,7 @@ class FailsOnOneRank(Softmax):
 
 
 class DiesOnce(Softmax):
-    """Softmax, until a run of seed 2 is to sample for the third time: its process ends at once, if `mark` is no file."""
+    """Softmax, but a run of seed 2 that samples for the third time ends its process, if `mark` is no file."""
 
     def __init__(self, mark: str, status: int | None = None) -> None:
         self.mark = Path(mark)

@@ -79,6 +79,8 @@ def words_of(file: str) -> list[tuple[str, ...]]:
         return [(command, *words, f"schedule@trainer.schedule={name}") for command, words in given.items()]
     if group == "format":
         return [("export", "genotype=DARTS_V2", f"format={name}")]
+    if group == "hydra/launcher":
+        return [("search", *given["search"], f"hydra/launcher={name}"), ("cost", "genotype=DARTS_V2")]
     if group == "debug":
         return [(command, *words, f"debug={name}") for command, words in given.items()]
     assert group == "", f"a folder of conf/ without a test: {group}"

@@ -46,7 +46,6 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> list[list[dict[str,
         (1, "null", "ended by SIGKILL; a lack of memory may be the reason"),
         (2, "null", "ended by SIGKILL; a lack of memory may be the reason"),
         (2, "1", "ended with status 1"),
-        (2, "255", "ended with status 255"),
     ],
 )
 def test_a_run_that_dies_is_one_failed_run_and_it_alone_is_redone(
@@ -64,7 +63,7 @@ def test_a_run_that_dies_is_one_failed_run_and_it_alone_is_redone(
     assert outcome.err == f"error: run {dead.name} {reason}; resume=true goes on with it\n"
     assert (dead / "failed.txt").read_text() == reason
     assert f"failed: {reason}" in outcome.out
-    assert statuses(tmp_path / "sweep") == [("2", "finished"), ("1", "left out")]
+    assert statuses(tmp_path / "sweep") == [("2", "finished"), ("", "left out")]
     before = [(run / "summary.json").stat().st_mtime_ns for run in (first, last)]
     outcome = call("search", "-m", *WORDS, *dying, "resume=true", cwd=tmp_path)
     assert (outcome.status, outcome.err) == (0, "")
@@ -139,14 +138,6 @@ def test_no_run_outlives_its_sweep(tmp_path: Path) -> None:
             time.sleep(0.05)
 
 
-@pytest.mark.slow
-def test_runs_at_once_may_have_several_devices(tmp_path: Path) -> None:
-    words = ("space=pc_darts", *TINY, *SMALL_CELL, "seed=1,2", "trainer.devices=2", "hydra.sweep.dir=sweep")
-    outcome = shell(["-m", "nas.search", "-m", *words, "hydra.launcher.n_jobs=2"], cwd=tmp_path)
-    assert outcome.status == 0, outcome.err
-    assert outcome.out.count("2 x cpu") == 2
-
-
 # mistakes
 
 
@@ -181,6 +172,7 @@ def test_a_mistake_in_one_run_of_any_command_is_status_1(command: str, launcher:
     assert "Traceback" not in outcome.err
 
 
+@pytest.mark.slow
 def test_what_a_run_prints_is_seen_and_its_mistake_is_one_line(tmp_path: Path) -> None:
     outcome = shell(["-m", "nas.cost", "-m", "genotype=DARTS_V1,nothing,DARTS_V2"], cwd=tmp_path)
     assert "there is no genotype 'nothing'" in outcome.error
