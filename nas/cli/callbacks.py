@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from nas.cli.signals import StopSignals
+from nas.cli.signals import Stopped, StopSignals
 from nas.cli.sweeping import stop_signals
 from nas.tracking.formats import to_markdown, write_table
 from nas.tracking.lock import Lock
@@ -64,6 +64,12 @@ class SweepSignals(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         type(self).signals = StopSignals(stop_signals(config), where="before the next step").__enter__()
+
+    @classmethod
+    def require_silence(cls) -> None:
+        """Raises Stopped if a signal was heard."""
+        if cls.signals is not None and cls.signals.heard:
+            raise Stopped(cls.signals.heard, cls.signals.where)
 
     @classmethod
     def leave(cls) -> None:

@@ -2,7 +2,8 @@
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import hydra
 
@@ -43,7 +44,8 @@ def run(
     os.environ["HYDRA_FULL_ERROR"] = "1"  # otherwise Hydra prints errors itself, over many lines
     sys.argv = [sys.argv[0], *normalized(arguments)]
     try:
-        hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(job)()
+        with _stopped_if_heard():
+            hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(job)()
     except Stopped as stop:
         print(f"{stop}{_kept()}; to go on: {_going_on(config_name, own)}", file=sys.stderr)
         return stop.status
@@ -58,6 +60,16 @@ def run(
         SweepSignals.leave()
         RunDirectoryGuard.leave()
     return 1 if job.failed else 0
+
+
+@contextmanager
+def _stopped_if_heard() -> Iterator[None]:
+    """An error after a sweep heard a signal is a consequence: configs that are cut off while they are made fail so."""
+    try:
+        yield
+    except Exception:
+        SweepSignals.require_silence()
+        raise
 
 
 def _kept() -> str:

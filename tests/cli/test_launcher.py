@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hydra.plugins.sweeper import Sweeper
 
+from nas.cli.signals import Stopped
 from tests.cli.commands import SMALL_CELL, TINY, call, read_epochs, shell, succeed
 
 WORDS = ("space=darts", "seed=1,2,3", *TINY, *SMALL_CELL, "hydra.sweep.dir=sweep")
@@ -67,6 +69,7 @@ def test_a_run_that_dies_is_one_failed_run_and_it_alone_is_redone(
     before = [(run / "summary.json").stat().st_mtime_ns for run in (first, last)]
     outcome = call("search", "-m", *WORDS, *dying, "resume=true", cwd=tmp_path)
     assert (outcome.status, outcome.err) == (0, "")
+    assert not list(tmp_path.rglob("failed.txt"))
     assert statuses(tmp_path / "sweep") == [("3", "finished")]
     assert [(run / "summary.json").stat().st_mtime_ns for run in (first, last)] == before
     assert numbers(tmp_path / "sweep") == undisturbed
@@ -117,6 +120,20 @@ def test_a_signal_stops_all_and_the_words_go_on(how: str, tmp_path: Path) -> Non
     assert stopped == f"stopped by {number.name} before all runs had ended"
     words = ["python", "-m", "nas.search", "-m", *LONG, "hydra.launcher.n_jobs=2", "resume=true"]
     assert sorted(shlex.split(command)) == sorted(words)
+
+
+def test_a_signal_that_another_error_hides_is_heard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where it cuts off the composition of a config, whose last words are then an error of omegaconf."""
+
+    def composing(*_: Any) -> None:
+        with pytest.raises(Stopped):
+            signal.raise_signal(signal.SIGTERM)
+        raise AttributeError
+
+    monkeypatch.setattr(Sweeper, "validate_batch_is_legal", composing)
+    outcome = call("search", "-m", *WORDS, cwd=tmp_path)
+    assert outcome.status == 128 + signal.SIGTERM
+    assert outcome.err.startswith("stopped by SIGTERM before the next step; to go on: python -m nas.search -m ")
 
 
 def gone(pid: int) -> bool:
