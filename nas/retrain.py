@@ -27,8 +27,9 @@ from nas.cli.mistakes import checked
 from nas.cli.parts import feed_of, recipe_of, require_use, skeleton_of, space_of
 from nas.cli.progress import progress, shown
 from nas.cli.regularization import require_regularizable
-from nas.cli.resuming import Keeper, Left, deciding, left_by, take_up
+from nas.cli.resuming import Keeper, Left, left_by, take_up
 from nas.cli.rollback import epochs_of
+from nas.cli.sameness import deciding
 from nas.cli.settings import Retrain
 from nas.cli.signals import StopSignals
 from nas.costs import count

@@ -25,10 +25,12 @@ from nas.cli.memory import fitting_batch_named
 from nas.cli.mistakes import checked
 from nas.cli.parts import feed_of, recipe_of, require_use, skeleton_of
 from nas.cli.progress import progress, shown
-from nas.cli.resuming import Keeper, deciding, flat, left_by, take_up
+from nas.cli.resuming import Keeper, left_by, take_up
 from nas.cli.rollback import epochs_of
+from nas.cli.sameness import deciding, flat
 from nas.cli.settings import Search
 from nas.cli.signals import StopSignals
+from nas.cli.states import require_genotypes
 from nas.costs import count
 from nas.data import DataSource
 from nas.optimization import Budget, CompilationError, RecordingError, SearchMethod, SearchProcess
@@ -119,6 +121,7 @@ def _searched(job: Job, parts: Parts, signals: StopSignals) -> str:
     if job.checkpoint is not None:
         left = load_checkpoint(job.checkpoint)
         take_up(parts.process, left, Path(job.checkpoint))
+        require_genotypes(parts.space, left["records"], Path(job.checkpoint))
     if parts.ranks.rank == 0:
         return _written(job, parts, signals, left)
     keeper = _keeper(job, parts, signals, left, parts.process.state_dict)
