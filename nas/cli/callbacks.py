@@ -21,9 +21,10 @@ TRACES = ("search.jsonl", "train.jsonl", "summary.json", "checkpoint.pt", "check
 
 
 class RunDirectoryGuard(Callback):
-    """Refuses a directory that holds a run, that another process writes to, or from which links lead elsewhere.
+    """Refuses a directory that holds a run or links to elsewhere, or that another process writes to.
 
-    Hydra writes into it after that. With `resume=true` a directory with a run is what is wanted. What it locks stays so until `leave`.
+    It does so before Hydra writes into it. With `resume=true` a directory with a run is what is wanted. What it locks
+    stays so until `leave`.
     """
 
     held: ClassVar[list[Lock]] = []

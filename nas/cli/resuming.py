@@ -13,6 +13,7 @@ from nas.cli.sameness import require_settings
 from nas.cli.settings import Settings
 from nas.cli.signals import Stopped, StopSignals
 from nas.cli.states import require_run
+from nas.optimization import out_of_memory
 from nas.parallel import ALONE, Ranks
 from nas.reading import one_line
 from nas.tracking import NEWEST, keep_checkpoint, load_checkpoint, newest_checkpoint, remove_unfinished
@@ -87,6 +88,8 @@ def take_up(process: Process, state: Mapping[str, Any], place: Path) -> None:
     except ValueError as error:
         raise ValueError(f"resume=true: {place} does not fit this run: {one_line(error)}") from error
     except (LookupError, TypeError, AttributeError, RuntimeError, AssertionError) as error:
+        if out_of_memory(error):
+            raise
         raise ValueError(f"resume=true: {place} does not fit this run ({one_line(error)}); begin a new one") from error
 
 
