@@ -21,6 +21,7 @@ from nas.optimization.progress import Progress, random_states, set_random_states
 from nas.optimization.recipe import Recipe
 from nas.optimization.recorded import Recorded
 from nas.optimization.search import search
+from nas.optimization.skipping import require_skippable
 from nas.parallel import ALONE, Ranks
 from nas.reading import require_form
 from nas.relaxation import Relaxation
@@ -103,6 +104,8 @@ class GradientSearchProcess(SearchProcess):
         *,
         warmup_epochs: int,
     ) -> None:
+        if recipe.skips:
+            require_skippable(bilevel)
         self.space = space
         self.bilevel = bilevel
         self.train = train
