@@ -22,13 +22,14 @@ from nas.cli.devices import device_of
 from nas.cli.following import check_following, search_summary, taken_over
 from nas.cli.inheritance import inherited_network
 from nas.cli.last_state import last_good_state_named
-from nas.cli.memory import fitting_batch_named
+from nas.cli.memory import fitting_batch_named, memory_for_the_start
 from nas.cli.mistakes import checked
 from nas.cli.parts import feed_of, recipe_of, require_use, skeleton_of, space_of
 from nas.cli.progress import progress, shown
 from nas.cli.regularization import require_regularizable
-from nas.cli.resuming import Keeper, Left, deciding, left_by, take_up
+from nas.cli.resuming import Keeper, Left, left_by, take_up
 from nas.cli.rollback import epochs_of
+from nas.cli.sameness import deciding
 from nas.cli.settings import Retrain
 from nas.cli.signals import StopSignals
 from nas.costs import count
@@ -75,10 +76,11 @@ def retrain(config: DictConfig) -> None:
 
 
 def _retrained(settings: Retrain, folder: Path, signals: StopSignals, left: Left | None, start: float) -> str:
-    parts = _parts(settings)
+    with memory_for_the_start():
+        parts = _parts(settings)
+        if left is not None:
+            take_up(parts.training, left.state, left.place)
     lines, before = ([], 0.0) if left is None else (left.records, left.state["seconds"])
-    if left is not None:
-        take_up(parts.training, left.state, left.place)
     if settings.resume:
         (folder / "summary.json").unlink(missing_ok=True)
         write_atomically(folder / "train.jsonl", "".join(lines))

@@ -21,14 +21,17 @@ from nas.cli.command import run
 from nas.cli.devices import device_of
 from nas.cli.last_state import last_good_state_named
 from nas.cli.launch import led, on_devices, one_job
-from nas.cli.memory import fitting_batch_named
+from nas.cli.memory import fitting_batch_named, memory_for_the_start
 from nas.cli.mistakes import checked
 from nas.cli.parts import feed_of, recipe_of, require_use, skeleton_of
+from nas.cli.processes import begin
 from nas.cli.progress import progress, shown
-from nas.cli.resuming import Keeper, deciding, flat, left_by, take_up
+from nas.cli.resuming import Keeper, left_by, take_up
 from nas.cli.rollback import epochs_of
+from nas.cli.sameness import deciding, flat
 from nas.cli.settings import Search
 from nas.cli.signals import StopSignals
+from nas.cli.states import require_genotypes
 from nas.costs import count
 from nas.data import DataSource
 from nas.optimization import Budget, CompilationError, RecordingError, SearchMethod, SearchProcess
@@ -109,16 +112,25 @@ def work(text: str, seat: Seat) -> str:
     trainer = job.settings.trainer
     signals = StopSignals(trainer.stop_signals, alone=seat.size == 1)
     with signals, joined(seat, device=device) as ranks, last_good_state_named(job.folder):
-        parts = _parts(job, device, ranks)
+        with memory_for_the_start():
+            parts = _parts(job, device, ranks)
+            left = _taken_up(job, parts)
+        begin(seat, ranks, signals)
         with fitting_batch_named(trainer.batch_size, trainer.devices, parts.process.try_step):
-            return _searched(job, parts, signals)
+            return _searched(job, parts, signals, left)
 
 
-def _searched(job: Job, parts: Parts, signals: StopSignals) -> str:
-    left = None
-    if job.checkpoint is not None:
-        left = load_checkpoint(job.checkpoint)
-        take_up(parts.process, left, Path(job.checkpoint))
+def _taken_up(job: Job, parts: Parts) -> dict[str, Any] | None:
+    """The state that the search goes on from, if there is one."""
+    if job.checkpoint is None:
+        return None
+    left = load_checkpoint(job.checkpoint)
+    take_up(parts.process, left, Path(job.checkpoint))
+    require_genotypes(parts.space, left["records"], Path(job.checkpoint))
+    return left
+
+
+def _searched(job: Job, parts: Parts, signals: StopSignals, left: Mapping[str, Any] | None) -> str:
     if parts.ranks.rank == 0:
         return _written(job, parts, signals, left)
     keeper = _keeper(job, parts, signals, left, parts.process.state_dict)

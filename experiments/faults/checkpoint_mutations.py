@@ -2,10 +2,12 @@
 
 import collections
 import io
+import math
 import os
 import pickle
 import random
 import zipfile
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -89,6 +91,49 @@ def mutate_state(data: bytes, rng: random.Random) -> bytes:
             holder = next((holder[key] for key in rng.sample(list(holder), len(holder)) if _holds(holder[key])), holder)
         holder[rng.choice([*holder, "odd"])] = _odd_values(rng)
     return _saved(changed)
+
+
+def mutate_optimizer(data: bytes, rng: random.Random) -> bytes:
+    """A checkpoint in which the state of an optimizer is damaged: what it keeps, or its settings."""
+    return _mutated(data, rng, lambda key: key.endswith("optimizer"))
+
+
+def mutate_position(data: bytes, rng: random.Random) -> bytes:
+    """A checkpoint in which all may be damaged but the weights and what optimizers keep."""
+    return _mutated(data, rng, lambda key: not key.endswith(("optimizer", "weights")))
+
+
+def _mutated(data: bytes, rng: random.Random, chosen: Callable[[str], bool]) -> bytes:
+    """Some entries of a state, or numbers in the tensors of one, are others."""
+    whole = _plain(torch.load(io.BytesIO(data), weights_only=True))
+    part = {key: value for key, value in whole["state"].items() if chosen(key)}
+    changed = _other_numbers(part, rng) if rng.random() < 1 / 4 else mutate_value(part, rng)
+    rest = {key: value for key, value in whole["state"].items() if not chosen(key)}
+    whole["state"] = {**rest, **changed} if isinstance(changed, dict) else changed
+    return _saved(whole)
+
+
+def _other_numbers(value: Any, rng: random.Random) -> Any:
+    """The same with a tenth of its tensors, and of its numbers, of another shape, type or size."""
+    if isinstance(value, dict):
+        return {key: _other_numbers(item, rng) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_other_numbers(item, rng) for item in value)
+    if rng.random() > 0.1 or not isinstance(value, torch.Tensor | int | float):
+        return value
+    if not isinstance(value, torch.Tensor):
+        return rng.choice((-1, 0, 1e30, -value, math.nan, math.inf, True, torch.tensor(0.5)))
+    number = rng.choice((-1, 0, 1, math.nan, math.inf, 1e30))
+    return rng.choice(
+        (
+            lambda: value.double(),
+            lambda: value.to(torch.int64) if not value.is_complex() else value,
+            lambda: value[None],
+            lambda: value.flatten()[:1],
+            lambda: torch.full_like(value, number) if value.is_floating_point() else value + 1,
+            lambda: value.to(torch.complex64),
+        )
+    )()
 
 
 def mutate_torch_archive(data: bytes, rng: random.Random) -> bytes:

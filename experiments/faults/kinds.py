@@ -9,10 +9,15 @@ from pathlib import Path
 
 import torch
 
-from experiments.faults import originals
+from experiments.faults import left, originals
 from experiments.faults.archive_mutations import mutate_archive, mutate_arrays
 from experiments.faults.bytes_mutations import mutate_bytes
-from experiments.faults.checkpoint_mutations import mutate_state, mutate_torch_archive
+from experiments.faults.checkpoint_mutations import (
+    mutate_optimizer,
+    mutate_position,
+    mutate_state,
+    mutate_torch_archive,
+)
 from experiments.faults.value_mutations import mutate_json, mutate_json_lines
 from nas.cli.following import taken_over
 from nas.cli.inheritance import inherited_network
@@ -124,6 +129,7 @@ def _with_genotype() -> Mapping[str, bytes]:
 
 JSON = (mutate_json, mutate_json, mutate_bytes)
 TORCH = (mutate_state, mutate_state, mutate_torch_archive, mutate_torch_archive, mutate_bytes)
+STATE = (*2 * (mutate_optimizer,), *2 * (mutate_position,), *TORCH)
 KINDS: Mapping[str, Kind] = {
     "genotype of cells": Kind(
         "genotype.json", lambda: (originals.genotype_json(originals.cell_space()),), JSON, _cells, share=2
@@ -152,13 +158,22 @@ KINDS: Mapping[str, Kind] = {
         "pack.npz", lambda: (originals.pack(),), (mutate_arrays, mutate_archive, mutate_bytes), _npz
     ),
     "picture": Kind("train/cat/a.jpg", originals.pictures, (mutate_bytes,), _pictures),
-    "checkpoint of a search": Kind("checkpoint.pt", lambda: (originals.search_checkpoint(),), TORCH, _inherited),
-    "checkpoint of a retraining": Kind(
+    "weights of a supernet": Kind("checkpoint.pt", lambda: (originals.supernet_checkpoint(),), TORCH, _inherited),
+    "weights of a retraining": Kind(
         "checkpoint.pt",
-        lambda: (originals.retrained_checkpoint(),),
+        lambda: (left.left("retrain"),),
         TORCH,
         lambda folder: read_retrained(str(folder), None),
         _with_genotype,
+    ),
+    "checkpoint of a search": Kind(
+        "checkpoint.pt", lambda: (left.left("search"),), STATE, lambda folder: left.go_on("search", left.search, folder)
+    ),
+    "checkpoint of a retraining": Kind(
+        "checkpoint.pt",
+        lambda: (left.left("retrain"),),
+        STATE,
+        lambda folder: left.go_on("retrain", left.retraining, folder),
     ),
     "weights (space.init_from)": Kind(
         "weights.pt",

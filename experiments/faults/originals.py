@@ -128,37 +128,12 @@ def pictures() -> tuple[bytes, ...]:
     return tuple(_encoded(image, form) for form in ("JPEG", "PNG", "BMP", "PPM", "TIFF", "WEBP"))
 
 
-def search_checkpoint() -> bytes:
-    """`checkpoint.pt` of a search."""
+def supernet_checkpoint() -> bytes:
+    """`checkpoint.pt` of a search of sizes, with all that a network inherits from."""
     torch.manual_seed(0)
     space = sized_space()
     supernet, alphas = space.supernet(SKELETON), ArchParameters(space.choices)
-    optimizer = torch.optim.SGD(supernet.parameters(), 0.1, momentum=0.9)
-    return _checkpoint(
-        {
-            "records": ["{}\n", "{}\n"],
-            "skeleton": asdict(SKELETON),
-            "weights": supernet.state_dict(),
-            "alphas": alphas.state_dict(),
-            "weight_optimizer": optimizer.state_dict(),
-        }
-    )
-
-
-def retrained_checkpoint() -> bytes:
-    """`checkpoint.pt` of a retraining."""
-    torch.manual_seed(0)
-    space = cell_space()
-    network = space.network(genotype(space), SKELETON)
-    return _checkpoint(
-        {
-            "records": ["{}\n", "{}\n"],
-            "genotype": genotype(space).to_dict(),
-            "skeleton": asdict(SKELETON),
-            "weights": network.state_dict(),
-            "weight_optimizer": torch.optim.SGD(network.parameters(), 0.1).state_dict(),
-        }
-    )
+    return checkpoint({"skeleton": asdict(SKELETON), "weights": supernet.state_dict(), "alphas": alphas.state_dict()})
 
 
 def weights() -> bytes:
@@ -185,7 +160,8 @@ def _encoded(image: np.ndarray, form: str) -> bytes:
     return file.getvalue()
 
 
-def _checkpoint(state: dict[str, Any]) -> bytes:
+def checkpoint(state: dict[str, Any]) -> bytes:
+    """A state as `save_checkpoint` writes it."""
     with tempfile.TemporaryDirectory() as folder:
         save_checkpoint(Path(folder) / "checkpoint.pt", state)
         return (Path(folder) / "checkpoint.pt").read_bytes()

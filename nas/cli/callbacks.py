@@ -1,12 +1,14 @@
 """What happens around the jobs of a command."""
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
+from nas.cli.links import require_no_links, written_in_run, written_in_sweep
 from nas.cli.signals import Stopped, StopSignals
 from nas.cli.sweeping import stop_signals
 from nas.tracking.formats import to_markdown, write_table
@@ -19,9 +21,10 @@ TRACES = ("search.jsonl", "train.jsonl", "summary.json", "checkpoint.pt", "check
 
 
 class RunDirectoryGuard(Callback):
-    """Refuses a directory that holds a run, or that another process writes to, before Hydra writes into it.
+    """Refuses a directory that holds a run or links to elsewhere, or that another process writes to.
 
-    With `resume=true` a directory with a run is what is wanted. What it locks stays so until `leave`.
+    It does so before Hydra writes into it. With `resume=true` a directory with a run is what is wanted. What it locks
+    stays so until `leave`.
     """
 
     held: ClassVar[list[Lock]] = []
@@ -29,10 +32,14 @@ class RunDirectoryGuard(Callback):
     """The key of the directory, and the directory."""
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        self._enter(Path(config.hydra.run.dir), "hydra.run.dir", resume=config.resume)
+        folder = Path(config.hydra.run.dir)
+        written = written_in_run(folder, config.hydra.output_subdir)
+        self._enter(folder, "hydra.run.dir", written, resume=config.resume)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        self._enter(Path(config.hydra.sweep.dir), "hydra.sweep.dir", resume=config.resume)
+        folder = Path(config.hydra.sweep.dir)
+        written = written_in_sweep(folder, config.hydra.output_subdir)
+        self._enter(folder, "hydra.sweep.dir", written, resume=config.resume)
 
     @classmethod
     def leave(cls) -> None:
@@ -41,7 +48,7 @@ class RunDirectoryGuard(Callback):
         while cls.held:
             cls.held.pop().release()
 
-    def _enter(self, folder: Path, key: str, *, resume: bool) -> None:
+    def _enter(self, folder: Path, key: str, written: Iterable[Path], *, resume: bool) -> None:
         found = [name for name in TRACES if (folder / name).exists()]
         if found and resume is not True:
             _refuse(
@@ -50,6 +57,7 @@ class RunDirectoryGuard(Callback):
             )
         lock = Lock(folder)
         try:
+            require_no_links([lock.path, *written])
             lock.take()
         except (ValueError, OSError) as error:
             _refuse(str(error))

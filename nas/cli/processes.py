@@ -13,7 +13,7 @@ from multiprocessing.process import BaseProcess
 
 from nas.cli.mistakes import Mistakes, in_one_line
 from nas.cli.signals import Stopped, StopSignals, tell, unheard
-from nas.parallel import Board, Seat
+from nas.parallel import Board, Ranks, Seat
 
 Work = Callable[[str, Seat], str]
 """What each process does with the text of a job; what rank 0 returns is for the person."""
@@ -26,14 +26,30 @@ class LostProcessError(ValueError):
     """A process of a job was killed."""
 
 
+READY = "ready"
+"""The text on the board from which on a signal waits for the end of a step."""
+
+
+def begin(seat: Seat, ranks: Ranks, signals: StopSignals) -> None:
+    """All is set up, and the first step comes next; all ranks say so together.
+
+    Raises:
+        Stopped: a signal that one of them heard while it was set up.
+    """
+    if number := ranks.highest(signals.heard):
+        raise Stopped(number, signals.where)
+    if seat.board is not None and seat.rank == 0:
+        seat.board.write(READY, "")
+
+
 def started_here(work: Work, job: str, size: int, *, stop_signals: Sequence[str] = ()) -> str:
     """What `work(job, seat)` returns on rank 0 of `size` new processes; none of them is left when this ends.
 
-    They are told of the stop signals that this one hears, and hear none before they ask for it.
+    They are told of the stop signals that this one hears once they `begin`; before, a signal ends them at once.
 
     Raises:
         Mistakes, LostProcessError, RuntimeError: why a process failed; the others are stopped.
-        Stopped: the processes agreed to stop.
+        Stopped: the processes agreed to stop, or a signal came before they began.
     """
     board = Board()
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # DDP warns that it looks for unused parameters
@@ -41,14 +57,18 @@ def started_here(work: Work, job: str, size: int, *, stop_signals: Sequence[str]
     processes = [
         context.Process(target=_process, args=(work, job, board.port, rank, size, os.getcwd())) for rank in range(size)
     ]
-    with StopSignals(stop_signals, then=lambda number: tell(processes, number)) as signals:
+
+    def hear(number: int) -> None:
+        if not board.has(READY):
+            raise Stopped(number, signals.where)
+        tell(processes, number)
+
+    with StopSignals(stop_signals, then=hear) as signals:
         try:
             resource_tracker.ensure_running()  # it would end what `unheard` begins
             with unheard({*signals.numbers, signal.SIGINT}):
                 for process in processes:
                     process.start()
-            if signals.heard:
-                tell(processes, signals.heard)
             _wait(processes, board)
         finally:
             end_all(processes)

@@ -2,25 +2,29 @@
 
 import os
 import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from nas.cli.arguments import overrides
 from nas.cli.progress import shown
+from nas.cli.sameness import require_settings
 from nas.cli.settings import Settings
 from nas.cli.signals import Stopped, StopSignals
+from nas.cli.states import require_run
+from nas.optimization import out_of_memory
 from nas.parallel import ALONE, Ranks
 from nas.reading import one_line
 from nas.tracking import NEWEST, keep_checkpoint, load_checkpoint, newest_checkpoint, remove_unfinished
 
-FREE = ("resume", "trainer.checkpoint_steps", "trainer.stop_signals", "trainer.on_nan", "data.workers")
-"""Settings that change no bit of what is computed while losses are finite."""
-
 
 class Process(Protocol):
     """A search or a training."""
+
+    @property
+    def position(self) -> tuple[int, int]:
+        """The epoch and the step of it that come next."""
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Goes on from a state."""
@@ -57,14 +61,15 @@ def left_by(command: str, folder: Path, settings: Settings) -> Left | None:
     if found is None:
         return None
     place, state = found
-    wanted = {"command": str, "settings": dict, "records": list, "seconds": float, "rollbacks": int}
-    if any(type(state.get(key)) is not kind for key, kind in wanted.items()):
+    try:
+        require_run(state)
+    except ValueError as error:
         raise ValueError(
-            f"resume=true: {place} is not the checkpoint of a run that can be gone on with; begin a new one"
-        )
+            f"resume=true: {place} is not the checkpoint of a run that can be gone on with ({error}); begin a new one"
+        ) from None
     if state["command"] != command:
         raise ValueError(
-            f"resume=true: {shown(folder)} holds a run of nas.{state['command']}, and this is nas.{command}; "
+            f"resume=true: {shown(folder)} holds a run of nas.{one_line(state['command'])}, and this is nas.{command}; "
             "give another hydra.run.dir"
         )
     require_settings(state["settings"], settings.model_dump(), folder)
@@ -78,28 +83,14 @@ def take_up(process: Process, state: Mapping[str, Any], place: Path) -> None:
     """Loads a state; a ValueError that names its place for one that does not fit, whatever is wrong with it."""
     try:
         process.load_state_dict(state)
+        if process.position != tuple(state["position"]):
+            raise ValueError(f"it stands at {list(process.position)}, and says {state['position']}")
+    except ValueError as error:
+        raise ValueError(f"resume=true: {place} does not fit this run: {one_line(error)}") from error
     except (LookupError, TypeError, AttributeError, RuntimeError, AssertionError) as error:
+        if out_of_memory(error):
+            raise
         raise ValueError(f"resume=true: {place} does not fit this run ({one_line(error)}); begin a new one") from error
-
-
-def require_settings(began: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> None:
-    """A ValueError with every setting that matters and that is not the one of the run in `folder`."""
-    old, new = flat(began), flat(now)
-    differing = [
-        f"{key} was {old.get(key, 'not there')} and is {new.get(key, 'not there')}"
-        for key in sorted(old.keys() | new.keys())
-        if key not in FREE and old.get(key, ...) != new.get(key, ...) and not _grown(key, old, new)
-    ]
-    if differing:
-        raise ValueError(
-            f"resume=true goes on with the settings that {shown(folder)} began with, but {'; '.join(differing)}: give "
-            "those, or another hydra.run.dir"
-        )
-
-
-def deciding(words: Iterable[str]) -> tuple[str, ...]:
-    """The words of a command that say what a run computes."""
-    return tuple(word for word in words if next((key for _, key, _ in overrides([word])), "") not in FREE)
 
 
 def going_on(command: str, arguments: Sequence[str], key: str, folder: Path) -> str:
@@ -107,21 +98,6 @@ def going_on(command: str, arguments: Sequence[str], key: str, folder: Path) -> 
     kept = [word for word in arguments if next((name for _, name, _ in overrides([word])), "") not in (key, "resume")]
     words = [*command.split(), *kept, f"{key}={shown(folder)}", "resume=true"]
     return " ".join(map(shlex.quote, words))
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """The values of a nested mapping by their dotted keys."""
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping) and value:
-            found |= flat(value, f"{prefix}{key}.")
-        else:
-            found[f"{prefix}{key}"] = list(value) if isinstance(value, tuple) else value
-    return found
-
-
-def _grown(key: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    return key == "trainer.epochs" and old[key] < new[key]
 
 
 class Keeper:

@@ -48,7 +48,7 @@ def epochs_of(process: Process[Record], keeper: Keeper, on_step: Callable[[], No
 
 
 def _last_state(keeper: Keeper, error: NonFiniteLossError) -> Mapping[str, Any]:
-    if keeper.rollbacks == MOST:
+    if keeper.rollbacks >= MOST:
         raise ValueError(
             f"{error}, after {MOST} rollbacks without a finished epoch; {kept_in(keeper.folder)}; "
             "give a lower trainer.optimizer.lr and another hydra.run.dir"

@@ -8,7 +8,7 @@ from nas.optimization.gradient_search import GradientSearch
 from nas.optimization.homogeneous import Homogeneous
 from nas.optimization.homogeneous_line import HomogeneousLine
 from nas.optimization.measure import NonFiniteLossError, evaluate
-from nas.optimization.memory import largest_batch
+from nas.optimization.memory import largest_batch, out_of_memory
 from nas.optimization.method import SearchMethod, SearchProcess
 from nas.optimization.objective import Objective
 from nas.optimization.penalty import Penalty
@@ -58,6 +58,7 @@ __all__ = [
     "compile_search",
     "evaluate",
     "largest_batch",
+    "out_of_memory",
     "search",
     "train",
 ]

@@ -15,6 +15,7 @@ from nas.optimization.measure import NonFiniteLossError, evaluate, require_finit
 from nas.optimization.method import SearchProcess
 from nas.optimization.recipe import Recipe
 from nas.optimization.training import DiscreteLoss, Training, TrainingRecord
+from nas.reading import require_count, require_form, require_keys
 from nas.space import DiscreteNetwork, SearchSpace, Skeleton
 from nas.supernet import calibrate
 
@@ -103,14 +104,17 @@ class CandidateTraining(SearchProcess):
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        finished = [CandidateRecord.from_dict(record) for record in state["finished"]]
+        finished = [_finished(record, f"finished[{number}]") for number, record in enumerate(state["finished"])]
+        candidate = require_count(state["candidate"], "candidate", len(self.genotypes))
+        if len(finished) - candidate not in (0, 1):
+            raise ValueError(f"candidate is {candidate}, with {len(finished)} networks that are finished")
         for record, (name, genotype), share in zip(finished, self.genotypes.items(), self._shares, strict=False):
             if (record.name, record.genotype, record.epochs) != (name, genotype, share):
                 raise ValueError(
                     f"the run trained {record.name} for {record.epochs} epochs, where this one has {name} for {share}: "
                     "give the settings that it began with; without alphas a search cannot be made longer"
                 )
-        self._finished, self._candidate, self._training = finished, state["candidate"], None
+        self._finished, self._candidate, self._training = finished, candidate, None
         if state["training"] is not None:
             genotype = list(self.genotypes.values())[self._candidate]
             self._training = self._started(genotype, self._shares[self._candidate])
@@ -159,6 +163,14 @@ class CandidateTraining(SearchProcess):
     def _validate(self, network: DiscreteNetwork) -> tuple[float, float]:
         batches = self.valid.in_order()
         return evaluate(network.eval(), batches, F.cross_entropy, autocast=self.recipe.autocast)
+
+
+def _finished(data: Any, place: str) -> CandidateRecord:
+    """What a checkpoint says of a network that was trained; a ValueError for another form."""
+    numbers = dict.fromkeys(("train_loss", "train_accuracy", "valid_loss", "valid_accuracy"), 0.0)
+    require_keys(data, {"name": "", "genotype": {}, "epochs": 0, **numbers}, place)
+    require_form({name: data[name] for name in numbers}, numbers, place)
+    return CandidateRecord.from_dict(data)
 
 
 def _shares(epochs: int, candidates: int) -> list[int]:

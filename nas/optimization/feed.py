@@ -7,6 +7,10 @@ from typing import Protocol
 from torch import Tensor
 
 from nas.optimization.objective import Batch
+from nas.reading import require_count, require_keys
+
+LAST = 2**31
+"""Epochs, and batches of one, that no run reaches."""
 
 
 class Stream(Protocol):
@@ -48,5 +52,8 @@ class Feed:
         return {"epoch": self.stream.epoch, "batch": self.stream.batch}
 
     def load_state_dict(self, state: Mapping[str, int]) -> None:
-        """Moves the stream to a position."""
+        """Moves the stream to a position; a ValueError for what is none."""
+        require_keys(state, self.state_dict(), "stream")
+        for name, number in state.items():
+            require_count(number, f"stream[{name!r}]", LAST)
         self.stream.seek(state["epoch"], state["batch"])

@@ -14,13 +14,16 @@ from nas.optimization.budget import Budget
 from nas.optimization.compilation import compile_search
 from nas.optimization.feed import Feed
 from nas.optimization.graphs import CudaGraphs
+from nas.optimization.loading import load_module, load_optimizer
 from nas.optimization.method import SearchMethod, SearchProcess
 from nas.optimization.objective import Objective
 from nas.optimization.progress import Progress, random_states, set_random_states
 from nas.optimization.recipe import Recipe
 from nas.optimization.recorded import Recorded
 from nas.optimization.search import search
+from nas.optimization.skipping import require_skippable
 from nas.parallel import ALONE, Ranks
+from nas.reading import require_form
 from nas.relaxation import Relaxation
 from nas.space import SearchSpace, Skeleton
 from nas.supernet import calibrate
@@ -101,6 +104,8 @@ class GradientSearchProcess(SearchProcess):
         *,
         warmup_epochs: int,
     ) -> None:
+        if recipe.skips:
+            require_skippable(bilevel)
         self.space = space
         self.bilevel = bilevel
         self.train = train
@@ -154,12 +159,14 @@ class GradientSearchProcess(SearchProcess):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         bilevel, objective = self.bilevel, self.bilevel.objective
+        require_form(state["ranks"], [state["ranks"][0]] * objective.ranks.size, "ranks")
         own = state["ranks"][objective.ranks.rank]
-        objective.supernet.load_state_dict({**state["weights"], **own.get("buffers", {})})
-        bilevel.arch.load_state_dict(state["alphas"])
-        bilevel.weight_optimizer.load_state_dict(state["weight_optimizer"])
-        bilevel.arch_optimizer.load_state_dict(state["arch_optimizer"])
+        load_module(objective.supernet, {**state["weights"], **own.get("buffers", {})}, "weights")
+        load_module(bilevel.arch, state["alphas"], "alphas")
+        load_optimizer(bilevel.weight_optimizer, state["weight_optimizer"], "weight_optimizer")
+        load_optimizer(bilevel.arch_optimizer, state["arch_optimizer"], "arch_optimizer")
         if bilevel.budget is not None:
+            require_form(state["budget"], bilevel.budget.state_dict(), "budget")
             bilevel.budget.load_state_dict(state["budget"])
         for feed, position in zip((self.train, self.valid), state["streams"], strict=True):
             feed.load_state_dict(position)

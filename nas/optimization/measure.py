@@ -9,6 +9,7 @@ from torch import Tensor
 
 from nas.optimization.objective import Batch, Criterion, at_least_float32
 from nas.parallel import ALONE, Ranks
+from nas.reading import require_count, require_form, require_keys
 
 
 class Meter:
@@ -40,7 +41,13 @@ class Meter:
         return {"sums": None if self._sums is None else self._sums.cpu(), "images": self._images}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Goes on from `state_dict`."""
+        """Goes on from `state_dict`; a ValueError for another form."""
+        require_keys(state, self.state_dict(), "meter")
+        require_count(state["images"], "meter['images']")
+        if state["images"]:
+            require_form(state["sums"], torch.zeros(2, dtype=torch.float64), "meter['sums']")
+        elif state["sums"] is not None:
+            raise ValueError("meter has sums of no images")
         self._sums, self._images = state["sums"], state["images"]
 
     def read(self) -> tuple[float, float]:

@@ -8,6 +8,9 @@ import torch
 LEAST = 2
 """Rows of the smallest batch that is tried: batch norm takes no statistics of one."""
 
+WORDS = ("CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED", "CUDA error: out of memory")
+"""What libraries say that take memory beside torch: theirs are plain RuntimeErrors."""
+
 
 def largest_batch(step: Callable[[int], None], below: int) -> int | None:
     """The most rows, fewer than `below`, with which `step(rows)` does not run out of memory; None where LEAST does.
@@ -26,12 +29,21 @@ def largest_batch(step: Callable[[int], None], below: int) -> int | None:
     return fits
 
 
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that a GPU has no memory left, in torch's own way or in that of a library below it."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in WORDS)
+
+
 def _fits(step: Callable[[int], None], rows: int) -> bool:
     _free()
     try:
         step(rows)
-    except torch.OutOfMemoryError:
-        return False
+    except RuntimeError as error:
+        if out_of_memory(error):
+            return False
+        raise
     return True
 
 

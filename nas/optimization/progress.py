@@ -10,6 +10,7 @@ from torch import Tensor
 from nas.optimization.finite import Watch, largest
 from nas.optimization.measure import Meter, NonFiniteLossError
 from nas.parallel import ALONE, Ranks
+from nas.reading import require_count, require_form, require_keys
 
 
 class Progress:
@@ -67,7 +68,10 @@ class Progress:
         return {"epoch": self.epoch, "step": self.step, "meter": self.meter.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Goes to where `state_dict` was taken."""
+        """Goes to where `state_dict` was taken; a ValueError for another form."""
+        require_keys(state, self.state_dict(), "progress")
+        for name in ("epoch", "step"):
+            require_count(state[name], f"progress[{name!r}]")
         self.epoch, self.step = state["epoch"], state["step"]
         self.meter.load_state_dict(state["meter"])
         self.watch.clear()
@@ -87,7 +91,8 @@ def random_states(device: torch.device) -> dict[str, Tensor]:
 
 
 def set_random_states(states: Mapping[str, Tensor], device: torch.device) -> None:
-    """Sets what `random_states` gave; a device of another kind keeps its own."""
+    """Sets what `random_states` gave; a device of another kind keeps its own. A ValueError for another form."""
+    require_form({"cpu": states["cpu"]}, {"cpu": torch.get_rng_state()}, "random")
     torch.set_rng_state(states["cpu"].cpu())
     if device.type == "cuda" and "cuda" in states:
         torch.cuda.set_rng_state(states["cuda"].cpu(), device)

@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 Measured = tuple[Tensor, Tensor]
 """(loss, logits) of a step, detached."""
 
+WHOLE = ("arch_step", "weight_step")
+"""Steps of a bilevel optimizer, which skipping makes from their parts."""
+
 
 class _NotFiniteError(Exception):
     """Ends a step before it has moved what cannot be set back."""
@@ -53,6 +56,18 @@ def skipping_bilevel_step(
         return None
     bilevel.move_weights()
     return measured
+
+
+def require_skippable(bilevel: BilevelOptimizer) -> None:
+    """A ValueError for a bilevel optimizer whose steps are its own: they can't be left in the middle."""
+    kind = type(bilevel)
+    own = [name for name in WHOLE if getattr(kind, name) is not getattr(BilevelOptimizer, name)]
+    if own:
+        raise ValueError(
+            f"trainer.on_nan=skip looks into the steps of a bilevel optimizer, and {kind.__name__} has its own "
+            f"{' and '.join(own)}: give trainer.on_nan=rollback, or write set_alpha_gradients, set_weight_gradients or "
+            "move_weights instead"
+        )
 
 
 def skipping_step(

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from nas.optimization.feed import Feed
+from nas.optimization.loading import load_module, load_optimizer
 from nas.optimization.objective import Batch, Criterion, at_least_float32
 from nas.optimization.progress import Progress, random_states, set_random_states
 from nas.optimization.recipe import Recipe
@@ -102,6 +103,11 @@ class Training:
         self.optimizer = recipe.optimizer(network.parameters())
         self.progress = Progress(late=device.type != "cpu")
 
+    @property
+    def position(self) -> tuple[int, int]:
+        """The epoch and the step of it that come next, from 0."""
+        return self.progress.epoch, self.progress.step
+
     def epochs(self, on_step: Callable[[], None]) -> Iterator[TrainingRecord]:
         """Trains from where it stands to its last epoch."""
         given = self.network, self.feed, self.recipe, self.optimizer, self.loss
@@ -124,8 +130,8 @@ class Training:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Goes on from `state_dict`, to the bit."""
-        self.network.load_state_dict(state["weights"])
-        self.optimizer.load_state_dict(state["weight_optimizer"])
+        load_module(self.network, state["weights"], "weights")
+        load_optimizer(self.optimizer, state["weight_optimizer"], "weight_optimizer")
         self.progress.load_state_dict(state["progress"])
         self.feed.load_state_dict(state["stream"])
         set_random_states(state["random"], self.device)

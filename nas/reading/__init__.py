@@ -1,5 +1,6 @@
 from nas.reading.archives import check_archive
 from nas.reading.files import opened, read_bytes, read_text
+from nas.reading.forms import require_count, require_form, require_keys
 from nas.reading.json_text import parse_json
 from nas.reading.plain import check_plain
 from nas.reading.tensors import load_tensors
@@ -16,5 +17,8 @@ __all__ = [
     "parse_json",
     "read_bytes",
     "read_text",
+    "require_count",
+    "require_form",
+    "require_keys",
     "shown",
 ]

@@ -29,7 +29,8 @@ class Lock:
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         while self._file is None:
-            file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+            # a link would lead to a file of somebody, which is overwritten, and a pipe is waited for
+            file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -1,8 +1,11 @@
 """A job of several processes that only a signal ends."""
 
+import os
+import signal
 import time
 from pathlib import Path
 
+from nas.cli.processes import begin
 from nas.cli.resuming import Keeper
 from nas.cli.signals import StopSignals
 from nas.parallel import Seat, joined
@@ -10,9 +13,20 @@ from tests.cli.works import CPU
 
 
 def go_round(job: str, seat: Seat) -> str:
-    """Steps until a signal is heard by one of the ranks; each leaves in the folder `job` which was its last."""
-    folder, signals = Path(job), StopSignals(["SIGTERM"], alone=seat.size == 1)
+    """Steps until a signal is heard by one of the ranks; each leaves in the folder of `job` which was its last.
+
+    `job` is FOLDER HOW. Each rank leaves there that it has joined; then all are set up, or rank 1 is told of a signal
+    before it is, or it never is.
+    """
+    place, how = job.split()
+    folder, signals = Path(place), StopSignals(["SIGTERM"], alone=seat.size == 1)
     with signals, joined(seat, device=CPU) as ranks:
+        (folder / f"joined{ranks.rank}").write_text(str(os.getpid()))
+        if ranks.rank == 1 and how == "told":
+            signal.raise_signal(signal.SIGTERM)
+        if ranks.rank == 1 and how == "never":
+            time.sleep(600)
+        begin(seat, ranks, signals)
         steps: list[int] = []
         keeper = Keeper(folder, None, lambda: {"steps": list(steps)}, epoch=0, signals=signals, ranks=ranks)
         try:

@@ -94,6 +94,38 @@ def test_rolled_back_and_killed_in_between_it_ends_the_same(
         assert_same_bits(again[key], kept[key])
 
 
+@pytest.mark.parametrize("method", ["first_order", "random"])
+def test_a_bad_validation_loss_goes_back_to_the_epoch_before(
+    method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def feed_of(samples: Any, recipe: Any, *, seed: int, **settings: Any) -> Feed:
+        feed = nas.cli.parts.feed_of(samples, recipe, seed=seed, **settings)
+
+        def in_order() -> Any:
+            asked.append(seed)
+            bad = seed == 1 and asked.count(1) == 2  # the validation half, after the second epoch
+            return [(images * math.nan if bad else images, labels) for images, labels in feed.in_order()]
+
+        return dataclasses.replace(feed, in_order=in_order)
+
+    monkeypatch.setattr("nas.search.feed_of", feed_of)
+    words = (*SEARCH, f"method={method}", "trainer.epochs=2", RUN)
+    if method == "random":
+        words = (*words, "method.epochs_per_candidate=2")
+    line = call("search", *words, cwd=tmp_path).error
+    assert line.startswith("the validation loss became nan in epoch 1; the state after epoch 0 is kept in run/")
+    asked.clear()
+    out = succeed("search", *words[:-1], "trainer.on_nan=rollback", "hydra.run.dir=other", cwd=tmp_path).out
+    assert "the validation loss became nan in epoch 1: back to the state after epoch 0, and on with other" in out
+    assert [line["epoch"] for line in read_epochs(tmp_path / "other")] == [0, 1]
+    kept = load_checkpoint(tmp_path / "other" / "checkpoint.pt")
+    assert (kept["rollbacks"], kept["position"]) == (0, [2, 0])
+    stream = kept["streams"][0] if method == "first_order" else kept["training"]["stream"]
+    assert stream["epoch"] * 11 + stream["batch"] == 6  # two of an epoch, and those of the second twice
+
+
 def test_a_stopped_run_goes_on_by_rollback(tmp_path: Path, poison: Poison) -> None:
     poison({3})
     words = (*RETRAIN, "trainer.epochs=2", RUN)

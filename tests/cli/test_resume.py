@@ -3,15 +3,19 @@
 import functools
 import io
 import json
+import math
 import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 from experiments.faults.comparison import curves, differences
-from nas.cli.resuming import deciding, require_settings
+from nas.cli.sameness import deciding, require_settings
+from nas.tracking import load_checkpoint, save_checkpoint
 from tests.cli.commands import call, read_epochs, read_json, snapshot, succeed
 from tests.cli.datasets import image_folder
 from tests.cli.leaving import left_after, left_before_a_checkpoint, left_before_the_summary
@@ -240,6 +244,47 @@ def test_where_no_checkpoint_can_be_read_one_line_says_so(left: Path) -> None:
     line = call(*CASES["search"], *RESUME, cwd=left.parent).error
     assert line.startswith(f"{left / 'checkpoint.pt'} is damaged or no checkpoint")
     assert json.loads((left / "search.jsonl").read_text().splitlines()[1])["epoch"] == 1
+
+
+Change = Callable[[dict[str, Any]], Any]
+MISLEADING: dict[str, tuple[Change, str]] = {
+    "a moment": (
+        lambda state: state["arch_optimizer"]["state"][0].update(exp_avg="zero"),
+        "does not fit this run: arch_optimizer['state'][0]['exp_avg'] is 'zero', and here a tensor of shape",
+    ),
+    "a rate": (lambda state: state["weight_optimizer"]["param_groups"][0].update(lr=-1.0), "['lr'] is -1.0"),
+    "alphas": (lambda state: state["alphas"].clear(), "alphas lacks '"),
+    "sums": (lambda state: state["ranks"][0]["progress"]["meter"].update(sums=3), "meter['sums'] is 3"),
+    "ranks": (lambda state: state["ranks"].extend(state["ranks"]), "ranks is a list of 2, and here a list of 1"),
+    "a stream": (lambda state: state["streams"][1].update(batch=0.5), "stream['batch'] is 0.5, not a number from 0"),
+    "a position": (lambda state: state.update(position=[1, 0]), "it has 2 lines before epoch 1"),
+    "steps": (lambda state: state.update(position=[2, 0]), "it stands at [2, 2], and says [2, 0]"),
+    "rollbacks": (lambda state: state.update(rollbacks=-1), "rollbacks is -1, not a number from 0 on"),
+    "seconds": (lambda state: state.update(seconds=math.inf), "its seconds are inf"),
+    "a line": (lambda state: state["records"].reverse(), "the line of epoch 0 is one of epoch 1"),
+    "no line": (lambda state: state["records"].insert(0, 7), "it has 3 lines before epoch 2"),
+    "a genotype": (
+        lambda state: state["records"].__setitem__(0, state["records"][0].replace('"normal/2"', '"normal/3"')),
+        "has in epoch 0 a genotype that does not fit",
+    ),
+    "a setting": (
+        lambda state: state["settings"].update(seed=torch.zeros(3)),
+        "but seed was tensor([0., 0., 0.]) and is 0",
+    ),
+    "epochs": (lambda state: state["settings"]["trainer"].update(epochs="3"), "trainer.epochs was 3 and is 3"),
+    "a command": (lambda state: state.update(command="x\ny"), "the line of epoch 0 has 'valid_loss', which is not"),
+}
+
+
+@pytest.mark.parametrize("name", MISLEADING)
+def test_a_checkpoint_made_to_mislead_is_one_line_before_anything_is_computed(name: str, left: Path) -> None:
+    change, said = MISLEADING[name]
+    state = load_checkpoint(left / "checkpoint.pt")
+    change(state)
+    save_checkpoint(left / "checkpoint.pt", state)
+    lines = (left / "search.jsonl").read_bytes()
+    assert said in call(*CASES["search"], *RESUME, cwd=left.parent).error
+    assert (left / "search.jsonl").read_bytes() == lines
 
 
 # one writer

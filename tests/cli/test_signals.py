@@ -23,6 +23,7 @@ from nas.cli.signals import Stopped, StopSignals
 from nas.tracking import load_checkpoint
 from tests.cli.commands import TINY, Outcome, call, read_epochs, succeed
 from tests.cli.rounds import go_round
+from tests.cli.test_launch import gone
 from tests.optimization.contracts import assert_same_bits
 
 SEARCH = ("search", "+space=darts", *TINY, "space.num_nodes=1", "trainer.epochs=2", "trainer.arch_warmup=0")
@@ -230,31 +231,48 @@ def test_the_words_to_type_are_those_of_the_person(tmp_path: Path, monkeypatch: 
 # several devices
 
 
-@pytest.mark.parametrize("early", [False, True])
-def test_ranks_stop_after_the_same_step(early: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where only rank 1 hears of it, or where each is told early and twice: then it waits until they listen."""
+def tell_when(told: Callable[[], bool]) -> None:
+    """Sends SIGTERM to this process, soon after this is so."""
+
+    def tell() -> None:
+        while not told():
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=tell, daemon=True).start()
+
+
+def each(folder: Path, name: str) -> list[Path]:
+    """What both ranks leave."""
+    return [folder / f"{name}{rank}" for rank in (0, 1)]
+
+
+def test_ranks_stop_after_the_same_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where only rank 1 hears of it."""
     tell_one, seen = os.kill, []
 
     def kill(pid: int, number: int) -> None:
         seen.append(pid)
-        for _ in range(2 if early else len(seen) != 2):  # rank 0 is the second that is told, after this process
+        for _ in range(len(seen) != 2):  # rank 0 is the second that is told, after this process
             tell_one(pid, number)
 
     monkeypatch.setattr(os, "kill", kill)
-
-    def stepping() -> bool:
-        return all((tmp_path / f"stepped{rank}").exists() for rank in (0, 1))
-
-    def tell() -> None:
-        while signal.getsignal(signal.SIGTERM) == signal.SIG_DFL or not (early or stepping()):
-            time.sleep(0.02)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    thread = threading.Thread(target=tell, daemon=True)
-    thread.start()
+    tell_when(lambda: all(path.exists() for path in each(tmp_path, "stepped")))
     with pytest.raises(Stopped, match=r"by SIGTERM in epoch 0 after step (\d+)") as stop:
-        on_devices(go_round, str(tmp_path), 2, stop_signals=["SIGTERM"])
-    last = {(tmp_path / f"last{rank}").read_text() for rank in (0, 1)}
+        on_devices(go_round, f"{tmp_path} ready", 2, stop_signals=["SIGTERM"])
+    last = {path.read_text() for path in each(tmp_path, "last")}
     assert last == {stop.value.where.rpartition(" ")[2]}
-    assert early == (last == {"1"})
     assert load_checkpoint(tmp_path / "checkpoint.pt")["steps"] == list(range(1, int(last.pop()) + 1))
+
+
+@pytest.mark.parametrize("how", ["told", "never"])
+def test_ranks_that_are_not_set_up_make_no_step(how: str, tmp_path: Path) -> None:
+    """Rank 1 hears the signal itself, or this process does, while rank 1 is busy."""
+    if how == "never":
+        tell_when(lambda: all(path.exists() for path in each(tmp_path, "joined")))
+    start = time.monotonic()
+    with pytest.raises(Stopped, match=r"^stopped by SIGTERM before the first step$"):
+        on_devices(go_round, f"{tmp_path} {how}", 2, stop_signals=["SIGTERM"])
+    assert time.monotonic() - start < 60
+    assert not any(path.exists() for path in each(tmp_path, "stepped"))
+    assert all(gone(int(path.read_text())) for path in each(tmp_path, "joined"))

@@ -100,6 +100,36 @@ def test_a_config_that_cannot_be_read(text: bytes, tmp_path: Path) -> None:
     assert snapshot(tmp_path) == before
 
 
+@pytest.mark.parametrize("name", [".hydra", ".hydra/config.yaml", ".hydra/overrides.yaml", ".lock"])
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_in_the_directory_of_a_run_is_never_written_through(name: str, there: bool, tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    if there and name == ".hydra":
+        precious.mkdir()
+    elif there:
+        precious.write_text("mine")
+    (tmp_path / "run" / name).parent.mkdir(parents=True)
+    (tmp_path / "run" / name).symlink_to(precious)
+    before = snapshot(tmp_path)
+    line = call("retrain", "genotype=DARTS_V2", *TINY, "hydra.run.dir=run", cwd=tmp_path).error
+    assert line.startswith(f"run/{name} is a link, and what a run writes there would land in {precious}: remove it")
+    assert snapshot(tmp_path) == before
+    assert precious.exists() == there
+    assert not there or not precious.is_dir() or not list(precious.iterdir())
+
+
+@pytest.mark.parametrize("name", ["multirun.yaml", "0_seed-1", "0_seed-1/.hydra", "0_seed-1/.hydra/hydra.yaml"])
+def test_a_link_in_the_directory_of_a_sweep_is_never_written_through(name: str, tmp_path: Path) -> None:
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "sweep" / name).parent.mkdir(parents=True)
+    (tmp_path / "sweep" / name).symlink_to(tmp_path / "precious" / "new" if "." in name[-5:] else tmp_path / "precious")
+    words = ("genotype=DARTS_V2", *TINY, "seed=1,2", "hydra.sweep.dir=sweep", "resume=true")
+    line = call("retrain", "-m", *words, cwd=tmp_path).error
+    assert line.startswith(f"sweep/{name} is a link, and what a run writes there would land in {tmp_path}/precious")
+    assert snapshot(tmp_path) == {}
+    assert not list((tmp_path / "precious").iterdir())
+
+
 def flip(path: Path) -> None:
     """One bit in the middle is another."""
     data = bytearray(path.read_bytes())

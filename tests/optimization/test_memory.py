@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nas.optimization import RandomSearch, largest_batch
+from nas.optimization import RandomSearch, largest_batch, out_of_memory
 from nas.optimization.recorded import Recorded
 from nas.parallel import Ranks
 from tests.optimization.tape import TapedGraphs
@@ -44,6 +44,28 @@ def test_another_error_passes() -> None:
 
     with pytest.raises(RuntimeError, match="a bug"):
         largest_batch(step, 9)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+        RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported"),
+    ],
+    ids=["torch", "cublas", "cudnn", "cuda"],
+)
+def test_memory_runs_out_in_the_words_of_several_libraries(error: RuntimeError) -> None:
+    assert out_of_memory(error)
+    assert not out_of_memory(RuntimeError("CUDA error: an illegal memory access was encountered"))
+    assert not out_of_memory(ValueError(str(error)))
+
+    def step(rows: int) -> None:
+        if rows > 5:
+            raise error
+
+    assert largest_batch(step, 9) == 5
 
 
 def limited(module: nn.Module, rows: int, tried: list[int] | None = None) -> None:

@@ -10,8 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nas.optimization import DiscreteLoss, Feed, NonFiniteLossError, RandomSearch, Training
+from nas.optimization import DiscreteLoss, Feed, FirstOrder, NonFiniteLossError, RandomSearch, Training
 from nas.optimization.finite import Watch, largest
+from nas.optimization.gradient_search import GradientSearchProcess
 from nas.optimization.objective import Batch
 from nas.optimization.progress import Progress
 from tests.optimization.contracts import assert_same_bits
@@ -145,7 +146,7 @@ def copied(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: copied(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [copied(item) for item in value]
+        return type(value)(copied(item) for item in value)
     return value.clone() if isinstance(value, Tensor) else value
 
 
@@ -209,6 +210,33 @@ def test_without_bad_batches_skipping_is_the_plain_search() -> None:
             ends.append((records, process.state_dict()))
         assert ends[0][0] == ends[1][0]
         assert_same_bits(ends[0][1], ends[1][1])
+
+
+class OwnWeightStep(FirstOrder):
+    """A bilevel optimizer with a weight step that has no parts."""
+
+    def weight_step(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        return super().weight_step(batch)
+
+
+class OwnSteps(OwnWeightStep):
+    """And with such a step of the alphas."""
+
+    def arch_step(self, train_batch: Batch, valid_batch: Batch) -> None:
+        super().arch_step(train_batch, valid_batch)
+
+
+@pytest.mark.parametrize(
+    ("bilevel", "steps"), [(OwnWeightStep, "weight_step"), (OwnSteps, "arch_step and weight_step")]
+)
+def test_steps_that_cannot_be_left_in_the_middle_are_not_skipped(bilevel: Any, steps: str) -> None:
+    whole = gradient(bilevel)(0)
+    with pytest.raises(
+        ValueError, match=rf"^trainer.on_nan=skip looks into .* {bilevel.__name__} has its own {steps}:"
+    ):
+        GradientSearchProcess(
+            whole.space, whole.bilevel, whole.train, whole.valid, recipe(EPOCHS, skips=True), warmup_epochs=0
+        )
 
 
 def test_an_epoch_without_a_finite_step_stops() -> None:

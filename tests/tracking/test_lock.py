@@ -45,3 +45,12 @@ def test_what_was_released_can_be_taken_again_and_leaves_no_file(tmp_path: Path)
     second.take()
     second.release()
     assert not list((tmp_path / "new").iterdir())
+
+
+def test_a_link_of_its_name_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("mine")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".lock").symlink_to(tmp_path / "precious")
+    with pytest.raises(OSError, match=r"run/\.lock"):
+        Lock(tmp_path / "run").take()
+    assert (tmp_path / "precious").read_text() == "mine"
