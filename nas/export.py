@@ -30,7 +30,7 @@ def export_network(config: DictConfig) -> None:
     retrained = read_retrained(settings.genotype, settings.space)
     metadata = _metadata(retrained)
     path = Path(settings.output or Path(settings.genotype) / f"network{file_format.ending}")
-    _refuse_others(path, file_format, metadata)
+    require_former(path, file_format, metadata)
     exported = export(
         retrained.network,
         random_batches(retrained.skeleton.image_shape),
@@ -56,8 +56,8 @@ def _metadata(retrained: Retrained) -> dict[str, str]:
     }
 
 
-def _refuse_others(path: Path, file_format: FileFormat, metadata: dict[str, str]) -> None:
-    """Only a former export of the same genotype is written over."""
+def require_former(path: Path, file_format: FileFormat, metadata: dict[str, str]) -> None:
+    """A ValueError unless nothing is at a path, or a former export of the same genotype, which may be written over."""
     if path.is_dir():
         raise ValueError(f"output {path} is a folder; give the name of a file")
     if not os.path.lexists(path):

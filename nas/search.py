@@ -30,7 +30,7 @@ from nas.cli.resuming import Keeper, left_by, take_up
 from nas.cli.rollback import epochs_of
 from nas.cli.sameness import deciding, flat
 from nas.cli.settings import Search
-from nas.cli.signals import StopSignals
+from nas.cli.signals import Stopped, StopSignals
 from nas.cli.states import require_genotypes
 from nas.costs import count
 from nas.data import DataSource
@@ -111,7 +111,7 @@ def work(text: str, seat: Seat) -> str:
     device = device_of(job.settings.device, job.settings.threads, rank=seat.rank, size=seat.size)
     trainer = job.settings.trainer
     signals = StopSignals(trainer.stop_signals, alone=seat.size == 1)
-    with signals, joined(seat, device=device) as ranks, last_good_state_named(job.folder):
+    with signals, joined(seat, device=device, together=Stopped) as ranks, last_good_state_named(job.folder):
         with memory_for_the_start():
             parts = _parts(job, device, ranks)
             left = _taken_up(job, parts)

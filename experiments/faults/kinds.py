@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from experiments.faults import left, originals
+from experiments.faults import composing, exports, left, originals
 from experiments.faults.archive_mutations import mutate_archive, mutate_arrays
 from experiments.faults.bytes_mutations import mutate_bytes
 from experiments.faults.checkpoint_mutations import (
@@ -18,6 +18,7 @@ from experiments.faults.checkpoint_mutations import (
     mutate_state,
     mutate_torch_archive,
 )
+from experiments.faults.config_mutations import CONFIG
 from experiments.faults.value_mutations import mutate_json, mutate_json_lines
 from nas.cli.following import taken_over
 from nas.cli.inheritance import inherited_network
@@ -180,6 +181,35 @@ KINDS: Mapping[str, Kind] = {
         lambda: (originals.weights(),),
         TORCH,
         lambda folder: load_pretrained(originals.plain_network(), str(folder / "weights.pt")),
+    ),
+}
+
+
+KINDS = {
+    **KINDS,
+    **{
+        f"config ({group})": Kind(
+            f"conf/{group}/mine.yaml",
+            functools.partial(composing.originals, group),
+            CONFIG,
+            composing.composed(group),
+            share=0.5,
+        )
+        for group in composing.WORDS
+    },
+    "former export (ONNX)": Kind(
+        "network.onnx",
+        lambda: (exports.export("onnx"),),
+        (mutate_bytes,),
+        functools.partial(exports.replaced, "onnx"),
+        share=0.5,
+    ),
+    "former export (PT2)": Kind(
+        "network.pt2",
+        lambda: (exports.export("pt2"),),
+        (mutate_archive, mutate_bytes),
+        functools.partial(exports.replaced, "pt2"),
+        share=0.5,
     ),
 }
 

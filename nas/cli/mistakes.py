@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ValidationError
 
 from nas.cli.arguments import CONF, config_folders, groups, normalized, options, overrides
+from nas.cli.config_files import unreadable_configs
 from nas.cli.settings import SETTINGS
 from nas.cli.signatures import part_mistakes
 from nas.optimization import NonFiniteLossError
@@ -34,6 +35,8 @@ def find_mistakes(config_name: str, arguments: Sequence[str]) -> list[str]:
     Words that cannot be read and unknown options of groups come first, then what the schema says of the rest. The runs
     of a sweep, whose values are lists, check themselves.
     """
+    if lines := unreadable_configs(arguments):
+        return lines
     sweep = bool({"-m", "--multirun"} & {*arguments})
     wrong, good = [], []
     for word in arguments:
@@ -82,7 +85,7 @@ def _schema_mistakes(config_name: str, words: Sequence[str], arguments: Sequence
             checked(config_name, OmegaConf.to_container(config, resolve=True))
         except Mistakes as mistakes:
             return mistakes.lines
-        except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        except (yaml.YAMLError, ValueError, OSError, RecursionError) as error:
             folders = ", ".join(str(folder) for folder in config_folders(arguments)[1:])
             return [f"a config in {folders} cannot be read: {one_line(error)}; mend it"]
         except (HydraException, OmegaConfBaseException):
@@ -121,8 +124,9 @@ def in_one_line(error: BaseException) -> list[str]:
     """The lines that tell a person of a mistake; none for an error that is the program's own."""
     if isinstance(error, Mistakes):
         return [one_line(line) for line in error.lines]
-    if isinstance(error, InstantiationException) and error.__cause__ is not None:
-        return in_one_line(error.__cause__) or [one_line(error)]
+    told_by_cause = isinstance(error, InstantiationException) or (isinstance(error, HydraException) and not str(error))
+    if told_by_cause and error.__cause__ is not None:
+        return in_one_line(error.__cause__) or [one_line(error) or type(error).__name__]
     of_configs = HydraException | OmegaConfBaseException | yaml.YAMLError
     told = ValueError | NonFiniteLossError | DisagreementError | OSError | of_configs
     if isinstance(error, told):

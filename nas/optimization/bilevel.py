@@ -49,6 +49,10 @@ class BilevelOptimizer(ABC):
         """The one that computes every step anew."""
         return self
 
+    def taken_up(self) -> None:
+        """Hears that its optimizers go on from another state, which lies in tensors of its own."""
+        return None
+
     def mean_mixture(self) -> Mixture:
         """The mixture to evaluate and to derive with."""
         with torch.no_grad():

@@ -165,6 +165,7 @@ class GradientSearchProcess(SearchProcess):
         load_module(bilevel.arch, state["alphas"], "alphas")
         load_optimizer(bilevel.weight_optimizer, state["weight_optimizer"], "weight_optimizer")
         load_optimizer(bilevel.arch_optimizer, state["arch_optimizer"], "arch_optimizer")
+        bilevel.taken_up()
         if bilevel.budget is not None:
             require_form(state["budget"], bilevel.budget.state_dict(), "budget")
             bilevel.budget.load_state_dict(state["budget"])

@@ -52,6 +52,11 @@ class Recorded(BilevelOptimizer):
         self._forget()
         return self.plain
 
+    def taken_up(self) -> None:
+        for optimizer in (self.weight_optimizer, self.arch_optimizer):
+            keep_on_device(optimizer)
+        self._forget()
+
     def set_alpha_gradients(self, train_batch: Batch, valid_batch: Batch) -> None:
         self.plain.set_alpha_gradients(train_batch, valid_batch)
 
@@ -99,7 +104,7 @@ class _Watched(Relaxation):
 
 
 def keep_on_device(optimizer: Optimizer) -> None:
-    """Makes SGD, Adam or AdamW, before its first step, read and keep on the device all that changes from step to step.
+    """Makes SGD, Adam or AdamW, before the next step, read and keep on the device all that changes from step to step.
 
     The same steps to rounding: learning rates become float32.
     """

@@ -33,11 +33,12 @@ def torchrun_seat() -> Seat | None:
 
 
 @contextmanager
-def joined(seat: Seat, *, device: torch.device) -> Iterator[Ranks]:
+def joined(seat: Seat, *, device: torch.device, together: type[BaseException] | tuple[()] = ()) -> Iterator[Ranks]:
     """The ranks of a group while it lasts; all members enter it together.
 
     `device` is where this one computes. Tensors on the CPU travel by gloo, those on a GPU by NCCL. After an error the
-    connections end with the process, not before it has said what happened: the others fail when they are cut.
+    connections end with the process, not before it has said what happened: the others fail when they are cut. An error
+    that all raise `together` is an end as any other; a process that ends with connections may abort.
     """
     if seat.board is None:
         yield ALONE
@@ -50,5 +51,9 @@ def joined(seat: Seat, *, device: torch.device) -> Iterator[Ranks]:
     with warnings.catch_warnings():
         # a gradient of shape (C, 1, k, k) whose stride along the 1 is another: it is copied all the same
         warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
-        yield Ranks(seat.rank, seat.size)
+        try:
+            yield Ranks(seat.rank, seat.size)
+        except together:
+            dist.destroy_process_group()
+            raise
     dist.destroy_process_group()

@@ -6,10 +6,12 @@ from nas.reading.plain import check_plain
 from nas.reading.tensors import load_tensors
 from nas.reading.weights import differences
 from nas.reading.words import one_line, shown
+from nas.reading.yaml_text import check_yaml
 
 __all__ = [
     "check_archive",
     "check_plain",
+    "check_yaml",
     "differences",
     "load_tensors",
     "one_line",

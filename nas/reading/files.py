@@ -14,6 +14,9 @@ KINDS = {
 }
 """What is no file that can be read from its beginning to its end: some of them would let the program wait forever."""
 
+PART = 2**24
+"""Bytes that are read at once."""
+
 
 def opened(path: Path | str, limit: int) -> BinaryIO:
     """A file of at most `limit` bytes, open for reading; like other files, a context manager.
@@ -35,12 +38,16 @@ def opened(path: Path | str, limit: int) -> BinaryIO:
 def read_bytes(path: Path | str, limit: int) -> bytes:
     """What a file holds; errors as in `opened`."""
     with opened(path, limit) as file:
+        parts, size = [], 0
         try:
-            data = file.read(limit + 1)  # not all of it: some files of the system are longer than they say
+            # not all of it, as some files of the system are longer than they say; nor at once, which takes memory
+            while size <= limit and (part := file.read(min(PART, limit + 1 - size))):
+                parts.append(part)
+                size += len(part)
         except OSError as error:
             raise ValueError(f"{str(path)!r} cannot be read: {error.strerror}") from None
-    _check_size(path, len(data), limit)
-    return data
+    _check_size(path, size, limit)
+    return b"".join(parts)
 
 
 def read_text(path: Path | str, limit: int) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nas.cli.processes import begin
 from nas.cli.resuming import Keeper
-from nas.cli.signals import StopSignals
+from nas.cli.signals import Stopped, StopSignals
 from nas.parallel import Seat, joined
 from tests.cli.works import CPU
 
@@ -20,7 +20,7 @@ def go_round(job: str, seat: Seat) -> str:
     """
     place, how = job.split()
     folder, signals = Path(place), StopSignals(["SIGTERM"], alone=seat.size == 1)
-    with signals, joined(seat, device=CPU) as ranks:
+    with signals, joined(seat, device=CPU, together=Stopped) as ranks:
         (folder / f"joined{ranks.rank}").write_text(str(os.getpid()))
         if ranks.rank == 1 and how == "told":
             signal.raise_signal(signal.SIGTERM)

@@ -4,6 +4,7 @@ import functools
 import io
 import json
 import math
+import re
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -179,6 +180,25 @@ def test_a_finished_run_can_be_made_longer(name: str, whole: Whole, tmp_path: Pa
     shown = curves(run)
     assert [step for step, _ in shown["loss/train"]] == [0, 1, 2, 3]
     assert [step for step, _ in shown["final/valid_loss" if name == "search" else "loss/test"]] == [4]
+
+
+def test_the_page_says_what_a_checkpoint_holds(whole: Whole) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reliability.md").read_text()
+    section = page.partition("## What a checkpoint holds\n")[2].partition("\n## ")[0]
+    states = {}
+    for name in CASES:
+        found = torch.load(whole(name) / "checkpoint.pt", weights_only=True)
+        states[name] = found.pop("state")
+        head = json.dumps({**found, "state": 0}).replace(" 0}", " state}")
+        assert f"`{head}`" in section
+    told = set(re.findall(r"`(\w+)`", section))
+    for name, state in states.items():
+        assert state.keys() <= told, name
+    every, of_search = (table.split("\n\n")[0] for table in section.split("|---|---|\n")[1:])
+    keys = set(re.findall(r"`(\w+)`", "".join(row.split("|")[1] for row in every.splitlines())))
+    assert keys <= states["search"].keys() & states["random"].keys() & states["retrain"].keys()
+    own = set(re.findall(r"`(\w+)`", "".join(row.split("|")[1] for row in of_search.splitlines())))
+    assert own == states["search"].keys() - keys
 
 
 # damage

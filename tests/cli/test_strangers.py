@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from experiments.faults.config_mutations import laughs
 from tests.cli.commands import TINY, Outcome, call, snapshot
 
 SIZES = ("+space=channel_width", "space.backbone_arguments={depth:8,channels:4}", "debug=smoke", "trainer.epochs=1")
@@ -89,14 +90,26 @@ def test_a_summary_that_is_a_device(command: str, pc_darts_run: Path, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    "text", [b"a: [", b"\x00", b"a: &a [*a]", b"[" * 3_000, b"a: !!python/name:os.system ''", b"\xff\xfe"]
+    ("text", "said"),
+    [
+        (b"a: [", "the config conf/space/mine.yaml cannot be read: "),
+        (b"\x00", "the config conf/space/mine.yaml cannot be read: "),
+        (b"a: &a [*a]", "its alias 'a' is of nothing, or of what it is in itself"),
+        (b"[" * 3_000, "it is nested more than 64 levels deep"),
+        (b"a: !!python/name:os.system ''", "it has the tag 'tag:yaml.org,2002:python/name:os.system'"),
+        (b"\xff\xfe", "'conf/space/mine.yaml' is not text: byte 0 is not UTF-8"),
+        (laughs().encode(), "written out it has more than 100,000 values"),
+        (b"a: !!timestamp x", "it has the tag 'tag:yaml.org,2002:timestamp'"),
+        (b"defaults: ${nowhere}", "Interpolation key 'nowhere' not found"),
+        (b"7", "a config in conf cannot be read: Invalid loaded object type: int; mend it"),
+    ],
+    ids=["list", "zero", "circle", "deep", "class", "bytes", "laughs", "tag", "defaults", "number"],
 )
-def test_a_config_that_cannot_be_read(text: bytes, tmp_path: Path) -> None:
+def test_a_config_that_cannot_be_read(text: bytes, said: str, tmp_path: Path) -> None:
     (tmp_path / "conf" / "space").mkdir(parents=True)
     (tmp_path / "conf" / "space" / "mine.yaml").write_bytes(text)
     before = snapshot(tmp_path)
-    line = call("search", "--config-dir", "conf", "+space=mine", *TINY, cwd=tmp_path).error
-    assert line.startswith("a config in conf cannot be read: ")
+    assert said in call("search", "--config-dir", "conf", "+space=mine", *TINY, cwd=tmp_path).error
     assert snapshot(tmp_path) == before
 
 

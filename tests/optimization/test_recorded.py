@@ -33,6 +33,7 @@ from nas.space import SearchSpace
 from tests.optimization.budgets import priced
 from tests.optimization.contracts import assert_same_bits
 from tests.optimization.tape import NoWaiting, TapedGraphs
+from tests.optimization.test_exact_resume import PROCESSES
 from tests.optimization.toys import TINY, Gumbel, adam, feed, images, recipe, small_space, tiny_cells
 
 
@@ -43,6 +44,30 @@ def nesterov(weights: Any) -> torch.optim.SGD:
 RECIPE = recipe(epochs=3, optimizer=nesterov)
 STEPS, WARMUP = 5, 1
 SPACES = {"module": small_space(running=True), "cells": tiny_cells()}
+
+
+def rolled_back(*, recorded: bool) -> dict[str, Any]:
+    """How a search ends that goes back by a step, when its steps were recorded or not."""
+    process: Any = PROCESSES["first order"](0)
+    process.recipe, process.warmup_epochs = recipe(4, optimizer=nesterov), 0
+    if recorded:
+        process.bilevel = Recorded(process.bilevel, TapedGraphs())
+    states: list[Any] = []
+
+    def on_step() -> None:
+        states.append(copy.deepcopy(process.state_dict()))
+        if len(states) == REAL_STEPS + 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(process.epochs(on_step))
+    process.roll_back(states[-2])
+    list(process.epochs(lambda: None))
+    return {**process.bilevel.objective.supernet.state_dict(), **process.bilevel.arch.state_dict()}
+
+
+def test_recorded_steps_go_on_from_the_state_that_they_go_back_to() -> None:
+    assert_close(rolled_back(recorded=True), rolled_back(recorded=False), rtol=1e-4, atol=1e-5)
 
 
 class Wrapped(Softmax):

@@ -1,6 +1,7 @@
 """Opening what may be no file, or too large a one."""
 
 import os
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,6 +26,14 @@ def test_a_file_up_to_its_limit(tmp_path: Path) -> None:
     with opened(path, 8) as file:
         assert file.read(4) == b"zehn"
     assert refusal(path, 7).endswith("has 8 bytes or more; a file of its kind may have 7")
+
+
+def test_a_high_limit_takes_no_memory(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(bytes(3 * 10**6))
+    tracemalloc.start()
+    assert read_bytes(tmp_path / "a", 2**60) == bytes(3 * 10**6)
+    assert tracemalloc.get_traced_memory()[1] < 10**8
+    tracemalloc.stop()
 
 
 @pytest.mark.parametrize(

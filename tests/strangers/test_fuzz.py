@@ -35,6 +35,9 @@ VALUES = st.recursive(
     LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
 )
 
+MARKS = {f"config ({group})": pytest.mark.slow for group in ("method", "data", "experiment")}
+"""Configs take longest to read, and those of one group stand for all."""
+
 pytestmark = pytest.mark.filterwarnings("ignore")  # Pillow and torch warn of some files, which is no error
 
 
@@ -58,7 +61,7 @@ def test_every_original_is_read(cases: dict[str, Cases]) -> None:
             assert found.original(folder, SECONDS).end == "accepted", name
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=MARKS.get(name, ())) for name in KINDS])
 @FEW
 @given(number=st.integers(0, 2**32))
 def test_a_damaged_file_is_read_or_refused_in_one_line(name: str, number: int, cases: dict[str, Cases]) -> None:
