@@ -179,11 +179,14 @@ def test_a_mistake_is_one_line_and_nothing_is_written(words: tuple[str, ...], pa
 
 
 @pytest.mark.parametrize("launcher", ["basic", "processes"])
-@pytest.mark.parametrize("command", ["cost", "draw", "export"])
+@pytest.mark.parametrize("command", ["retrain", "cost", "draw", "export"])
 def test_a_mistake_in_one_run_of_any_command_is_status_1(command: str, launcher: str, tmp_path: Path) -> None:
-    """The others go on: a published genotype can be counted and drawn."""
-    outcome = call(command, "-m", "genotype=nothing,DARTS_V2", f"hydra/launcher={launcher}", cwd=tmp_path)
+    """The others go on: a published genotype can be retrained, counted and drawn."""
+    words = ("genotype=nothing,DARTS_V2", f"hydra/launcher={launcher}", *(TINY if command == "retrain" else ()))
+    outcome = call(command, "-m", *words, cwd=tmp_path)
     assert outcome.status == 1
+    assert command != "retrain" or len(list(tmp_path.rglob("summary.json"))) == 1
+    assert command != "retrain" or "no genotype 'nothing'" in next(tmp_path.rglob("failed.txt")).read_text()
     assert command != "draw" or (tmp_path / "DARTS_V2.png").exists()
     assert launcher != "basic" or outcome.err.startswith("error: there is no genotype 'nothing'")
     assert "Traceback" not in outcome.err
