@@ -81,18 +81,26 @@ def _process(work: Work, job: str, port: int, rank: int, size: int, folder: str)
     """The life of a process."""
     os.chdir(folder)
     threading.Thread(target=end_with_the_parent, daemon=True).start()
-    board = Board(port)
+    status = _done(work, job, Seat(rank, size, board := Board(port)), board)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)  # a process that takes itself apart beside threads of its connections may abort
+
+
+def _done(work: Work, job: str, seat: Seat, board: Board) -> int:
+    """Leaves what there is to say on the board; the status to end with."""
     try:
-        result = work(job, Seat(rank, size, board))
-        if rank == 0:
+        result = work(job, seat)
+        if seat.rank == 0:
             board.write("result", result)
     except Stopped as stop:
-        if rank == 0:
+        if seat.rank == 0:
             board.write("stopped", json.dumps([stop.number, stop.where]))
     except Exception as error:
         if board.is_first("failures"):
             board.write("failure", json.dumps([in_one_line(error), traceback.format_exc()]))
-        sys.exit(1)
+        return 1
+    return 0
 
 
 def end_with_the_parent() -> None:
