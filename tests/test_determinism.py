@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
+import nas.cli.search_job
 import nas.retrain
-import nas.search
 from nas.data import Samples
 from nas.optimization import Feed
 from tests.cli.commands import SMALL_CELL, read_epochs, succeed
@@ -81,7 +81,7 @@ def test_the_seed_decides_the_order_of_the_images(tmp_path: Path, monkeypatch: p
 
         return noted
 
-    for command in (nas.search, nas.retrain):
+    for command in (nas.cli.search_job, nas.retrain):
         monkeypatch.setattr(command, "feed_of", note(command.feed_of))
     for seed in (0, 1):
         searched(tmp_path, f"search{seed}", "space=darts", f"seed={seed}")

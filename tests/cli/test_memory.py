@@ -57,7 +57,7 @@ def test_memory_that_ends_before_the_first_step_is_one_line(
     def feed_of(*args: Any, **settings: Any) -> None:
         raise error
 
-    monkeypatch.setattr(f"nas.{command}.feed_of", feed_of)
+    monkeypatch.setattr({"search": "nas.cli.search_job", "retrain": "nas.retrain"}[command] + ".feed_of", feed_of)
     line = call(command, *COMMANDS[command], "hydra.run.dir=run", cwd=tmp_path).error
     assert line.startswith("the GPU ran out of memory before the first step, while the network was built")
     assert line.endswith("give smaller network.channels or network.cells")

@@ -49,7 +49,7 @@ def poison(monkeypatch: pytest.MonkeyPatch) -> Poison:
             feed = nas.cli.parts.feed_of(*args, **settings)
             return dataclasses.replace(feed, stream=Poisoned(feed.stream, bad))
 
-        monkeypatch.setattr("nas.search.feed_of", feed_of)
+        monkeypatch.setattr("nas.cli.search_job.feed_of", feed_of)
         monkeypatch.setattr("nas.retrain.feed_of", feed_of)
 
     return poisoned
@@ -110,7 +110,7 @@ def test_a_bad_validation_loss_goes_back_to_the_epoch_before(
 
         return dataclasses.replace(feed, in_order=in_order)
 
-    monkeypatch.setattr("nas.search.feed_of", feed_of)
+    monkeypatch.setattr("nas.cli.search_job.feed_of", feed_of)
     words = (*SEARCH, f"method={method}", "trainer.epochs=2", RUN)
     if method == "random":
         words = (*words, "method.epochs_per_candidate=2")

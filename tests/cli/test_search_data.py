@@ -38,8 +38,8 @@ def test_own_data_are_searched_and_retrained(
 @pytest.fixture
 def searched_sizes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, tuple[int, ...]]]:
     """(classes, image shape) of all data that a command builds a network for."""
+    import nas.cli.search_job
     import nas.retrain
-    import nas.search
 
     seen = []
 
@@ -50,7 +50,7 @@ def searched_sizes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, tuple[int
 
         return noted
 
-    for command in (nas.search, nas.retrain):
+    for command in (nas.cli.search_job, nas.retrain):
         monkeypatch.setattr(command, "skeleton_of", note(command.skeleton_of))
     return seen
 
@@ -77,8 +77,8 @@ def test_no_method_asks_for_the_test_set(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_a_search_sees_both_halves_and_a_retraining_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the 1,437 training images of digits."""
+    import nas.cli.search_job
     import nas.retrain
-    import nas.search
 
     sizes = []
 
@@ -89,7 +89,7 @@ def test_a_search_sees_both_halves_and_a_retraining_all(tmp_path: Path, monkeypa
 
         return noted
 
-    for command in (nas.search, nas.retrain):
+    for command in (nas.cli.search_job, nas.retrain):
         monkeypatch.setattr(command, "feed_of", note(command.feed_of))
     succeed("search", *SEARCH, "hydra.run.dir=run", cwd=tmp_path)
     succeed("retrain", "genotype=run", *TINY, cwd=tmp_path)

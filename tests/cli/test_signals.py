@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
+import nas.cli.search_job
 import nas.retrain
-import nas.search
 from nas.cli import signals as hearing
 from nas.cli.launch import on_devices
 from nas.cli.resuming import Keeper, going_on
@@ -106,7 +106,7 @@ def handlers() -> list[Any]:
         (SEARCH, (SearchLog, "finish"), 1, signal.SIGTERM, "SIGTERM after the last epoch", (2, 0)),
         (
             SEARCH,
-            (nas.search, "feed_of"),
+            (nas.cli.search_job, "feed_of"),
             2,
             signal.SIGTERM,
             "SIGTERM before the first step, nothing is kept yet",

@@ -162,16 +162,17 @@ def test_an_unexpected_error_of_one_run_stops_no_other_and_it_alone_is_redone(tm
 
 
 @pytest.mark.parametrize(
-    ("place", "name", "said"),
+    ("place", "name", "call_of_second", "said"),
     [
-        (Keeper, "after_step", "in run {run}, in epoch 0 after step 2"),
-        (nas.search, "checked", "in run {run}, before the next step"),
+        (Keeper, "after_step", 4, "in run {run}, in epoch 0 after step 2"),
+        (nas.search, "checked", 2, "in run {run}, before the next step"),
     ],
     ids=["in a run", "between"],
 )
-def test_a_stopped_sweep_goes_on_by_the_words_that_it_prints(place: Any, name: str, said: str, tmp_path: Path) -> None:
+def test_a_stopped_sweep_goes_on_by_the_words_that_it_prints(
+    place: Any, name: str, call_of_second: int, said: str, tmp_path: Path
+) -> None:
     """In its second run, after the last step of two; or before that run hears signals itself."""
-    call_of_second = 4 if place is Keeper else 3
 
     def told() -> None:
         signal.raise_signal(signal.SIGTERM)
