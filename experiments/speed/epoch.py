@@ -22,6 +22,7 @@ import nas.cli.search_log
 import nas.search
 from experiments.speed.stopwatch import OTHER, Place, Stopwatch, watched
 from nas.cli.resuming import Keeper
+from nas.cli.search_job import Parts
 from nas.cli.search_log import SearchLog
 from nas.data.pixels import PixelStream
 from nas.optimization import BilevelOptimizer
@@ -104,19 +105,19 @@ def _watched(
 ) -> Epochs:
     assert epochs > 1
     watch, readings, parts = Stopwatch(settle=settle), [], []
-    kept, made = Keeper.keep, nas.search._parts
+    kept, made = Keeper.keep, nas.search.parts_of
 
     def keep(keeper: Keeper) -> None:
         """What an epoch does last; as short as these are, they keep nothing between their steps."""
         kept(keeper)
         readings.append(watch.read())
 
-    def make(*arguments: Any) -> nas.search.Parts:
+    def make(*arguments: Any) -> Parts:
         parts.append(made(*arguments))
         readings.append(watch.read())
         return parts[0]
 
-    with patch.object(Keeper, "keep", keep), patch.object(nas.search, "_parts", make), watched(PARTS, watch):
+    with patch.object(Keeper, "keep", keep), patch.object(nas.search, "parts_of", make), watched(PARTS, watch):
         _search([*words, f"trainer.epochs={epochs}"])
     readings.append(watch.read())
     *each, end = [_difference(later, earlier) for earlier, later in pairwise(readings)]
