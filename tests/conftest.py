@@ -1,6 +1,13 @@
 """One thread a test process, as xdist runs as many processes as there are cores."""
 
+import gc
 import os
 
 # Before torch is imported, which is not done here: the process that only hands out the tests starts without it.
 os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
+
+
+def pytest_collection_finish() -> None:
+    """Garbage is no longer looked for in what the imports have left."""
+    gc.collect()
+    gc.freeze()

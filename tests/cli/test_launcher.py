@@ -45,7 +45,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> list[list[dict[str,
 @pytest.mark.parametrize(
     ("n_jobs", "how", "reason"),
     [
-        (1, "null", "ended by SIGKILL; a lack of memory may be the reason"),
+        pytest.param(1, "null", "ended by SIGKILL; a lack of memory may be the reason", marks=pytest.mark.slow),
         (2, "null", "ended by SIGKILL; a lack of memory may be the reason"),
         (2, "1", "ended with status 1"),
     ],

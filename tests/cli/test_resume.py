@@ -72,7 +72,12 @@ def leave(name: str, steps: int, cwd: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "steps"),
-    [*(("search", steps) for steps in (1, 2, 3, 4)), ("random", 3), ("random", 8), ("retrain", 1), ("retrain", 6)],
+    [
+        *(("search", steps) for steps in (1, 2, 4)),
+        ("random", 3),
+        ("retrain", 6),
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in (("search", 3), ("random", 8), ("retrain", 1))),
+    ],
 )
 def test_left_after_a_step_it_ends_as_one_that_was_not(name: str, steps: int, whole: Whole, tmp_path: Path) -> None:
     """Before the first checkpoint, at one, behind one, and in the epochs after the first."""
@@ -97,7 +102,7 @@ def test_left_again_and_again_it_ends_the_same_with_one_history(whole: Whole, tm
     )
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", ["search", pytest.param("random", marks=pytest.mark.slow), "retrain"])
 def test_left_between_the_last_epoch_and_the_summary_it_ends_the_same(name: str, whole: Whole, tmp_path: Path) -> None:
     with left_before_the_summary():
         call(*CASES[name], *RESUME, cwd=tmp_path)

@@ -45,7 +45,15 @@ def bits_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
-@pytest.mark.parametrize("word", ["network.channels=16", "network.cells=3", "network.stem=cifar", "network={cells:3}"])
+@pytest.mark.parametrize(
+    "word",
+    [
+        "network.channels=16",
+        pytest.param("network.cells=3", marks=pytest.mark.slow),
+        pytest.param("network.stem=cifar", marks=pytest.mark.slow),
+        "network={cells:3}",
+    ],
+)
 def test_sizes_of_the_skeleton_are_refused_where_they_do_nothing(word: str, bits_run: Path, tmp_path: Path) -> None:
     key = "network.cells" if "cells" in word else word.split("=")[0]
     wanted = (

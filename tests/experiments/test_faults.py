@@ -25,6 +25,7 @@ def killed(out: Path, *words: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_a_process_killed_at_random_moments_ends_as_one_that_was_not(tmp_path: Path) -> None:
     words = ("--cases", RANDOM, "--seed=6", "--workers=1")
     row, _ = killed(tmp_path, *words, "--runs=1")

@@ -168,6 +168,7 @@ def test_multiply_accumulates_grow_with_the_image() -> None:
     assert large.macs - classifier == 4 * (small.macs - classifier) > 0
 
 
+@pytest.mark.slow
 def test_a_failing_compilation_is_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
     def compile(module: nn.Module, *, dynamic: bool, backend: str) -> None:
         def fail(*_: object) -> None:

@@ -102,9 +102,10 @@ def test_the_search_is_the_same_and_compiles_nothing_more(name: str, kind: type[
     assert graphs() == made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "programs"),
-    [(FirstOrder, 5 + 6 + 5), pytest.param(SecondOrder, 5 + 5 + 6 + 5, marks=pytest.mark.slow)],
+    [(FirstOrder, 5 + 6 + 5), (SecondOrder, 5 + 5 + 6 + 5)],
 )
 def test_cells_of_one_kind_and_width_share_their_programs(kind: type[BilevelOptimizer], programs: int) -> None:
     """Normal, reduction, normal, reduction, normal; each for the weights, the alphas and measuring, in the second order

@@ -72,6 +72,9 @@ PROCESSES = {
     "homogeneous networks": candidates(lambda: Homogeneous(name="homogeneous"), costed_space),
 }
 
+MARKS = {"first order": pytest.mark.slow, "second order": pytest.mark.slow}
+"""Those that others here contain."""
+
 
 def timeless(record: EpochRecord) -> dict[str, Any]:
     return {key: value for key, value in record.to_dict().items() if key != "seconds"}
@@ -102,7 +105,7 @@ def through_a_file(state: dict[str, Any] | None, folder: Any) -> dict[str, Any]:
     return load_checkpoint(folder / "checkpoint.pt")
 
 
-@pytest.mark.parametrize("name", PROCESSES)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=MARKS.get(name, ())) for name in PROCESSES])
 def test_left_after_any_step_it_ends_the_same(name: str, tmp_path: Any) -> None:
     start = PROCESSES[name]
     whole = start(0)
