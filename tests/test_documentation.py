@@ -85,11 +85,11 @@ def plain(words: list[str]) -> list[str]:
 
 
 def expanded(words: list[str]) -> Iterator[list[str]]:
-    """One command line for each combination of a sweep's values."""
+    """One command line for each combination of a sweep's values; seeds need no more than one."""
     lists = []
     for word in words:
         key, _, value = word.partition("=")
-        values = value.split(",") if "[" not in value else [value]
+        values = value.split(",")[: 1 if key == "seed" else None] if "[" not in value else [value]
         lists.append([f"{key}={one}" for one in values] if "=" in word else [word])
     yield from (list(combination) for combination in itertools.product(*lists))
 

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import hydra
+from hydra.core.global_hydra import GlobalHydra
 
-from nas.cli.arguments import CONF, normalized, register_naming
+from nas.cli.arguments import CONF, normalized, overrides, register_naming
 from nas.cli.callbacks import RunDirectoryGuard, SweepSignals
 from nas.cli.launcher import launcher_mistakes, register_launcher
 from nas.cli.mistakes import Mistakes, find_mistakes, in_one_line
@@ -42,10 +43,14 @@ def run(
     register_naming()
     register_launcher()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # otherwise Hydra prints errors itself, over many lines
-    sys.argv = [sys.argv[0], *normalized(arguments)]
+    words = normalized(arguments)
+    sys.argv = [sys.argv[0], *words]
     try:
         with _stopped_if_heard():
-            hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(job)()
+            if _one_run(words):
+                _run_once(config_name, job, words)
+            else:
+                hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(job)()
     except Stopped as stop:
         print(f"{stop}{_kept()}; to go on: {_going_on(config_name, own)}", file=sys.stderr)
         return stop.status
@@ -60,6 +65,20 @@ def run(
         SweepSignals.leave()
         RunDirectoryGuard.leave()
     return 1 if job.failed else 0
+
+
+def _one_run(words: Sequence[str]) -> bool:
+    """Whether words are values and parts of one run alone: no flag, and nothing that could make a sweep of it."""
+    keys = [next(overrides([word]), ("", "hydra", ""))[1] for word in words]
+    return not {"hydra", "hydra.mode", "hydra.searchpath"} & {*keys}
+
+
+def _run_once(config_name: str, job: Job, words: Sequence[str]) -> None:
+    """What hydra.main does for one run, without composing the config once more to learn that it is one."""
+    with hydra.initialize_config_dir(str(CONF), job_name=config_name, version_base="1.3"):
+        started = GlobalHydra.instance().hydra
+        assert started is not None
+        started.run(config_name, job, overrides=[*words, "hydra.mode=RUN"])
 
 
 @contextmanager
