@@ -10,7 +10,8 @@ import torch
 from tests.cli.commands import CONF, SMALL_CELL, TINY, read_epochs, read_json, succeed
 
 METHODS = sorted(path.stem for path in (CONF / "method").glob("*.yaml"))
-FAST = sorted({path.stem for path in (CONF / "space").glob("*.yaml")} - {"pc_darts_k2"})
+SLOW = ("darts", "pc_darts_k2")
+FAST = sorted({path.stem for path in (CONF / "space").glob("*.yaml")} - {*SLOW})
 
 
 def test_every_method_searches_in_its_own_way(tmp_path: Path) -> None:
@@ -34,7 +35,7 @@ def test_every_method_searches_in_its_own_way(tmp_path: Path) -> None:
         found.append((alphas[-1], summary["genotype"]))
 
 
-@pytest.mark.parametrize("space", [*FAST, pytest.param("pc_darts_k2", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("space", [*FAST, *(pytest.param(space, marks=pytest.mark.slow) for space in SLOW)])
 def test_every_space_is_searched_and_drawn_and_costed_and_retrained(space: str, tmp_path: Path) -> None:
     sizes = "darts" not in space
     small = ("space.backbone_arguments={depth:8,channels:4}",) if sizes else ("network.cells=1", *SMALL_CELL)
@@ -110,7 +111,7 @@ def test_a_person_s_operators_and_sizes_reach_the_genotype(tmp_path: Path) -> No
     assert 17 in {len(value) for value in state.values() if value.ndim == 1}
 
 
-@pytest.mark.parametrize("size", [7, 9])
+@pytest.mark.parametrize("size", [7, pytest.param(9, marks=pytest.mark.slow)])
 def test_odd_image_sizes_work(size: int, tmp_path: Path) -> None:
 
     images = np.random.default_rng(0).integers(0, 256, (40, size, size), dtype=np.uint8)

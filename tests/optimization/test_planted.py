@@ -80,14 +80,25 @@ def found(space: ModuleSpace, kind: Any, criterion: Any, train: Batch, valid: Ba
     return dict(records[-1].genotype.decisions)
 
 
+def planted(*plans: str) -> pytest.MarkDecorator:
+    """Every kind with every plan, of which all but two of a kind are slow."""
+    return pytest.mark.parametrize(
+        ("kind", "plan"),
+        [
+            pytest.param(kind, plan, marks=pytest.mark.slow if number == place % len(plans) else ())
+            for place, kind in enumerate(KINDS)
+            for number, plan in enumerate(plans)
+        ],
+    )
+
+
 def sums(plan: list[str], *, seed: int) -> Batch:
     """x in [-2, 2]^4 and y = 1.5 * sum_i plan_i(x_i) + 0.5."""
     x = 4 * torch.rand(256, 4, generator=torch.Generator().manual_seed(seed)) - 2
     return x, 1.5 * sum(OPERATORS[name]()(x[:, i]) for i, name in enumerate(plan)) + 0.5
 
 
-@pytest.mark.parametrize("plan", ["square zero sine identity", "zero sine sine zero", "identity identity square sine"])
-@pytest.mark.parametrize("kind", KINDS)
+@planted("square zero sine identity", "zero sine sine zero", "identity identity square sine")
 def test_finds_the_terms_of_a_sum(kind: Any, plan: str) -> None:
     space, names = ModuleSpace("sum", lambda skeleton: Sum()), plan.split()
     decisions = found(space, kind, lambda out, y: F.mse_loss(out[:, 0], y), sums(names, seed=1), sums(names, seed=2))
@@ -106,8 +117,7 @@ def stripes(plan: list[str], *, seed: int) -> Batch:
     return images, labels
 
 
-@pytest.mark.parametrize("plan", ["rows columns", "columns rows", "rows rows"])
-@pytest.mark.parametrize("kind", KINDS)
+@planted("rows columns", "columns rows", "rows rows")
 def test_finds_the_direction_of_stripes(kind: Any, plan: str) -> None:
     space, names = ModuleSpace("stripes", lambda skeleton: Stripes()), plan.split()
     decisions = found(space, kind, F.cross_entropy, stripes(names, seed=1), stripes(names, seed=2))

@@ -125,7 +125,7 @@ def run(space: SearchSpace, bilevel: BilevelOptimizer) -> list[Any]:
     ("name", "kind", "relaxation"),
     [
         *itertools.product(["module"], [FirstOrder, SecondOrder, SingleLevel], [Softmax, Gumbel, Cooling]),
-        ("cells", FirstOrder, Softmax),
+        pytest.param("cells", FirstOrder, Softmax, marks=pytest.mark.slow),
         ("cells", SecondOrder, Gumbel),
     ],
 )

@@ -149,8 +149,15 @@ def peak(space: CellSpace) -> int:
     return peak_bytes(step, CPU)
 
 
-@pytest.mark.parametrize("make", [darts, pc_darts])
-@pytest.mark.parametrize("execution", EXECUTIONS)
+@pytest.mark.parametrize(
+    ("make", "execution"),
+    [
+        (darts, "batched"),
+        (pc_darts, "edge_by_edge"),
+        pytest.param(darts, "edge_by_edge", marks=pytest.mark.slow),
+        pytest.param(pc_darts, "batched", marks=pytest.mark.slow),
+    ],
+)
 def test_the_peak_of_memory_falls(make: Callable[..., CellSpace], execution: str) -> None:
     """To what one of eight cells holds, and the outputs of all."""
     small = {"num_nodes": 2, "operators": ["max_pool_3x3", "sep_conv_3x3"], "execution": execution}
