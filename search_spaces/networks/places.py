@@ -13,6 +13,8 @@ from nas.supernet import Lent, widths_of
 MOST_CANDIDATES = 64
 """Of one choice: a supernet of more is nobody's, and a file that asks for it would take all memory."""
 _FLOAT_ONLY = (FLOAT,)
+_PLAIN = (nn.Conv2d, nn.Linear)
+"""The layers whose operands something can be done to; a subclass may use them in other ways."""
 _BY_NATURE = ("the network returns it", "it is the image")
 """Why channels are fixed that nobody would want to search."""
 _KEEP = "give space.keep_unsearchable=true to leave such as they are"
@@ -117,7 +119,7 @@ def find_places(network: nn.Module, channels: Channels, sizes: Sizes) -> Places:
     """
     mixed = {path: module for path, module in network.named_modules() if isinstance(module, Lent)}
     layers = _layers(network, channels, mixed, sizes)
-    widths = _widths(channels, mixed, sizes)
+    widths = _widths(channels, _unmasked(network, channels, layers), mixed, sizes)
     choices = _choices(channels, layers, widths, mixed, sizes)
     if not choices:
         raise ValueError("nothing in this network is a choice: give two or more space.widths, bits or operators")
@@ -136,7 +138,7 @@ def _layers(network: nn.Module, channels: Channels, mixed: Mapping[str, Lent], s
         given = ends.get(place)
         bits = (sizes.weight_bits, sizes.input_bits) if given is None else ((given,), (given,))
         kind = type(network.get_submodule(layer.path))
-        if bits != (_FLOAT_ONLY, _FLOAT_ONLY) and kind not in (nn.Conv2d, nn.Linear):
+        if bits != (_FLOAT_ONLY, _FLOAT_ONLY) and kind not in _PLAIN:
             if not sizes.keep_unsearchable:
                 raise ValueError(
                     f"the bits of layer {layer.path!r} cannot be searched: it is a {kind.__name__}, not a plain Conv2d "
@@ -147,15 +149,29 @@ def _layers(network: nn.Module, channels: Channels, mixed: Mapping[str, Lent], s
     return tuple(found)
 
 
-def _widths(channels: Channels, mixed: Mapping[str, Lent], sizes: Sizes) -> dict[str, str]:
+def _unmasked(network: nn.Module, channels: Channels, layers: Sequence[SizedLayer]) -> dict[str, str]:
+    """Why the width of a group cannot be searched that a layer reads whose weight cannot be masked, by group."""
+    found: dict[str, str] = {}
+    for layer in (sized.layer for sized in layers):
+        kind = type(network.get_submodule(layer.path))
+        if kind not in _PLAIN and not layer.depthwise:
+            for index in channels.group_of[layer.reads].unique().tolist():
+                reason = f"layer {layer.path!r}, which reads them, is a {kind.__name__}, not a plain Conv2d or Linear"
+                found.setdefault(channels.groups[index].name, reason)
+    return found
+
+
+def _widths(channels: Channels, unmasked: Mapping[str, str], mixed: Mapping[str, Lent], sizes: Sizes) -> dict[str, str]:
     if len(sizes.widths) < 2:
         return {}
+    fixed = {group.name: group.fixed or unmasked.get(group.name, "") for group in channels.groups}
     for group in channels.groups:
-        if group.fixed and not group.fixed.startswith(_BY_NATURE) and not sizes.keep_unsearchable:
-            raise ValueError(f"the {group.size} channels of {group.name!r} cannot be searched: {group.fixed}; {_KEEP}")
+        reason = fixed[group.name]
+        if reason and not reason.startswith(_BY_NATURE) and not sizes.keep_unsearchable:
+            raise ValueError(f"the {group.size} channels of {group.name!r} cannot be searched: {reason}; {_KEEP}")
     widths: dict[str, str] = {}
     for group in channels.groups:
-        if not group.fixed:
+        if not fixed[group.name]:
             place, number = _written_at(group, mixed), 1
             while place in widths.values():  # a layer whose channels go different ways writes several groups
                 number += 1

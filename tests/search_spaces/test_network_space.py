@@ -235,6 +235,55 @@ def test_what_cannot_be_searched_is_named_or_stays() -> None:
     assert [choice.name for choice in kept.choices] == ["last/weight_bits"]
 
 
+class Reading(nn.Module):
+    """A layer of some kind reads the channels of a convolution; another convolution reads the layer's."""
+
+    def __init__(self, num_classes: int, reader: nn.Module) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 8, 3, padding=1)
+        self.reader = reader
+        self.free = nn.Conv2d(8, 8, 1)
+        self.last = nn.Linear(8, num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.first(x))
+        x = (
+            self.reader(x.flatten(2)).unflatten(2, x.shape[2:])
+            if isinstance(self.reader, nn.Conv1d)
+            else self.reader(x)
+        )
+        return self.last(torch.relu(self.free(torch.relu(x))).mean(dim=(2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("reader", "kind"),
+    [
+        (lambda: nn.ConvTranspose2d(8, 8, 3), "ConvTranspose2d"),
+        (lambda: nn.Conv1d(8, 8, 3, padding=1), "Conv1d"),
+        (lambda: Shifted(8, 8, 3), "Shifted"),
+    ],
+)
+def test_channels_that_another_kind_of_layer_reads_are_named_or_stay(
+    reader: Callable[[], nn.Module], kind: str
+) -> None:
+    """Its own channels can be searched: their readers multiply them by masks."""
+
+    def network(num_classes: int) -> nn.Module:
+        return Reading(num_classes, reader())
+
+    said = f"^the 8 channels of 'first' cannot be searched: layer 'reader', which reads them, is a {kind}, not a plain"
+    with pytest.raises(ValueError, match=said):
+        NetworkSpace(name="reading", network=network, widths=(0.5, 1.0))
+    kept = NetworkSpace(name="reading", network=network, widths=(0.5, 1.0), keep_unsearchable=True)
+    assert [choice.name for choice in kept.choices] == ["reader/width", "free/width"]
+    torch.manual_seed(0)
+    supernet, images = kept.supernet(Skeleton(image_size=(8, 8))).double(), random_images(2, 3, 8, 8)
+    for genotype in draws(kept, 4):
+        with torch.no_grad():
+            wanted = supernet(images, kept.selection(genotype))
+            assert_close(kept.inherited(supernet, genotype)(images), wanted, **EXACT)
+
+
 def test_a_genotype_of_another_space() -> None:
     widths, bits = SPACES["widths"](), SPACES["bits"]()
     with pytest.raises(ValueError, match=r"^the genotype decides conv/width, .*, but space 'bits' has the choices"):
