@@ -47,6 +47,7 @@ def search(config: DictConfig) -> None:
         choices={part: str(hydra.runtime.choices[part]) for part in ("space", "method", "data")},
         started=time.time(),
         checkpoint=None if left is None else str(left.place),
+        config_folders=tuple(s.path for s in hydra.runtime.config_sources if s.provider == "command-line"),
     )
     trainer = settings.trainer
     print(on_devices(work, job.to_text(), trainer.devices, stop_signals=trainer.stop_signals))
@@ -134,7 +135,7 @@ def _written(job: Job, parts: Parts, signals: StopSignals, left: Mapping[str, An
         summary = summary_of(job, parts, record, ahead, before)
         log.finish(record, hparams_of(job), summary.metrics)
     write_summary(job.folder, summary)
-    return in_words(summary, job.folder, parts.budget, record.budget)
+    return in_words(summary, job, parts.budget, record.budget)
 
 
 def _followed(job: Job, parts: Parts, keeper: Keeper) -> Iterator[EpochRecord]:

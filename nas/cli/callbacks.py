@@ -1,7 +1,9 @@
 """What happens around the jobs of a command."""
 
+import os
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,12 +14,14 @@ from nas.cli.links import require_no_links, written_in_run, written_in_sweep
 from nas.cli.signals import Stopped, StopSignals
 from nas.cli.sweeping import stop_signals
 from nas.tracking.formats import to_markdown, write_table
-from nas.tracking.lock import Lock
+from nas.tracking.lock import NAME, Lock
 from nas.tracking.runs import collect
 from nas.tracking.table import tabulate
 
 TRACES = ("search.jsonl", "train.jsonl", "summary.json", "checkpoint.pt", "checkpoint.before.pt", "multirun.yaml")
 """Files that show that a directory holds a run or a sweep."""
+RECORD, RECORDED = ".hydra", ("config.yaml", "hydra.yaml", "overrides.yaml")
+"""What Hydra writes into the directory of a run before it begins."""
 
 
 class RunDirectoryGuard(Callback):
@@ -30,6 +34,8 @@ class RunDirectoryGuard(Callback):
     held: ClassVar[list[Lock]] = []
     entered: ClassVar[tuple[str, Path] | None] = None
     """The key of the directory, and the directory."""
+    made: ClassVar[bool] = False
+    """Whether it was not there before."""
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         folder = Path(config.hydra.run.dir)
@@ -44,9 +50,27 @@ class RunDirectoryGuard(Callback):
     @classmethod
     def leave(cls) -> None:
         """Lets others into all directories that this process has entered."""
-        cls.entered = None
+        cls.entered, cls.made = None, False
         while cls.held:
             cls.held.pop().release()
+
+    @classmethod
+    def withdraw(cls) -> None:
+        """As `leave`, and removes the directory of a run that was made here and holds nothing but Hydra's record."""
+        key, folder = cls.entered or ("", Path())
+        with suppress(OSError):  # what cannot be removed stays, and so does a folder with anything else
+            record = {folder / RECORD / name for name in RECORDED}
+            if (
+                key == "hydra.run.dir"
+                and cls.made
+                and {*folder.rglob("*")} == {folder / NAME, folder / RECORD, *record}
+            ):
+                for path in record:
+                    path.unlink()
+                (folder / RECORD).rmdir()
+                cls.leave()
+                folder.rmdir()
+        cls.leave()
 
     def _enter(self, folder: Path, key: str, written: Iterable[Path], *, resume: bool) -> None:
         found = [name for name in TRACES if (folder / name).exists()]
@@ -55,14 +79,14 @@ class RunDirectoryGuard(Callback):
                 f"{folder} already holds a run ({', '.join(found)}): go on with it by resume=true, give another {key}, "
                 "or move it away"
             )
-        lock = Lock(folder)
+        lock, there = Lock(folder), os.path.lexists(folder)
         try:
             require_no_links([lock.path, *written])
             lock.take()
         except (ValueError, OSError) as error:
             _refuse(str(error))
         self.held.append(lock)
-        type(self).entered = key, folder
+        type(self).entered, type(self).made = (key, folder), not there
 
 
 class SweepSignals(Callback):

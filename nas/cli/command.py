@@ -63,7 +63,7 @@ def run(
         return _report(error)
     finally:
         SweepSignals.leave()
-        RunDirectoryGuard.leave()
+        (RunDirectoryGuard.withdraw if job.refused else RunDirectoryGuard.leave)()
     return 1 if job.failed else 0
 
 

@@ -100,8 +100,9 @@ def _unknown_options(word: str, arguments: Sequence[str]) -> list[str]:
         return []
     known = options(group, arguments)
     chosen = [option.strip() for option in value.split(",")]
+    own = "" if config_folders(arguments)[1:] else ", or give the folder with your own as --config-dir FOLDER"
     return [
-        f"there is no {group} {option!r}; choose one of {', '.join(known)}{_meant(option, known)}"
+        f"there is no {group} {option!r}; choose one of {', '.join(known)}{_meant(option, known)}{own}"
         for option in chosen
         if option not in known and option.isidentifier()
     ]

@@ -30,18 +30,20 @@ class Job:
     choices: dict[str, str]
     started: float
     checkpoint: str | None = None
+    config_folders: tuple[str, ...] = ()
 
     def to_text(self) -> str:
         """YAML, which keeps every value that a config can hold."""
         plain = {**vars(self), "settings": self.settings.model_dump(), "folder": str(self.folder)}
-        return yaml.safe_dump({**plain, "overrides": list(self.overrides)})
+        listed = {key: list(plain[key]) for key in ("overrides", "config_folders")}
+        return yaml.safe_dump({**plain, **listed})
 
     @classmethod
     def from_text(cls, text: str) -> "Job":
         """What `to_text` wrote, checked again."""
         plain = yaml.safe_load(text)
         changed = {"settings": checked("search", plain["settings"]), "folder": Path(plain["folder"])}
-        return cls(**{**plain, **changed, "overrides": tuple(plain["overrides"])})
+        return cls(**{**plain, **changed, **{key: tuple(plain[key]) for key in ("overrides", "config_folders")}})
 
 
 @dataclass(frozen=True)

@@ -60,9 +60,9 @@ def hparams_of(job: Job) -> dict[str, Setting]:
     return {**job.choices, "seed": settings.seed, **single}
 
 
-def in_words(summary: Summary, folder: Path, budget: Budget | None, standing: Mapping[str, float]) -> str:
+def in_words(summary: Summary, job: Job, budget: Budget | None, standing: Mapping[str, float]) -> str:
     """What a person is told: what was found, where it is, and what to type next; `standing` is that of the budget."""
-    place = shown(folder)
+    place = shown(job.folder)
     typed = shlex.quote(str(place))
     return "\n".join(
         [
@@ -72,9 +72,15 @@ def in_words(summary: Summary, folder: Path, budget: Budget | None, standing: Ma
             f"{summary.params:,} parameters and {summary.macs:,} MACs",
             *([] if budget is None else [spent_in_words(budget, standing[budget.cost.name])]),
             f"genotype: {place}/genotype.json, its picture {place}/genotype.png, curves: tensorboard --logdir {typed}",
-            f"next: python -m nas.retrain genotype={typed}",
+            f"next: {_retrain(job, place)}",
         ]
     )
+
+
+def _retrain(job: Job, place: Path) -> str:
+    """The command that retrains, with the folders of the person's own configs."""
+    folders = (word for folder in job.config_folders for word in ("--config-dir", str(shown(Path(folder)))))
+    return shlex.join(["python", "-m", "nas.retrain", *folders, f"genotype={place}"])
 
 
 def _metrics(process: SearchProcess, record: EpochRecord) -> dict[str, float]:

@@ -23,11 +23,15 @@ FULL_ERROR = "NAS_FULL_ERROR"
 
 
 class Job:
-    """The task of a command as Hydra calls it, once or for each run of a sweep; it counts the runs that failed."""
+    """The task of a command as Hydra calls it, once or for each run of a sweep; it counts the runs that failed.
+
+    A single one is `refused` where a person is told what is wrong.
+    """
 
     def __init__(self, task: Task) -> None:
         self.task = task
         self.failed = 0
+        self.refused = False
 
     def __call__(self, config: DictConfig) -> None:
         if HydraConfig.get().mode == RunMode.MULTIRUN:
@@ -39,6 +43,7 @@ class Job:
             if os.environ.get(FULL_ERROR) == "1" or not in_one_line(error):
                 raise
             say(error)
+            self.refused = True
             sys.exit(1)  # Hydra would say it again, in lines of its own
 
 

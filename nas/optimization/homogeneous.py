@@ -15,11 +15,18 @@ class Homogeneous(SearchMethod):
     """Trains every homogeneous genotype of a space, such as all layers at 2, 3, 4 and 8 bits; keeps the best.
 
     They share the epochs. With a budget all of them are trained, because all make up the line that a search is held
-    against, and the best one within the limit is kept.
+    against, and the best one within the limit is kept. `candidates` is how many are trained at most, the first ones or
+    with a budget the cheapest ones.
+
+    Raises:
+        ValueError: less than one candidate.
     """
 
-    def __init__(self, *, name: str) -> None:
+    def __init__(self, *, name: str, candidates: int | None = None) -> None:
+        if candidates is not None and candidates < 1:
+            raise ValueError(f"method.candidates is {candidates}; give at least 1, or null for all")
         self.name = name
+        self.candidates = candidates
 
     def start(
         self,
@@ -45,14 +52,17 @@ class Homogeneous(SearchMethod):
                 f"space {space.name!r} has no homogeneous genotypes, since its choices share no candidate; "
                 "give method=random for a baseline"
             )
+        costs = {} if budget is None else {name: budget.spent(space, genotypes[name]) for name in genotypes}
+        if self.candidates is not None:
+            names = sorted(genotypes, key=lambda name: costs.get(name, 0))[: self.candidates]
+            genotypes = {name: genotype for name, genotype in genotypes.items() if name in names}
         if recipe.epochs < len(genotypes):
             raise ValueError(
                 f"trainer.epochs is {recipe.epochs}, but space {space.name!r} has {len(genotypes)} homogeneous "
                 f"genotypes ({', '.join(genotypes)}) to train; give at least {len(genotypes)}"
             )
         if budget is not None and budget.limit is not None:
-            costs = {name: budget.spent(space, genotype) for name, genotype in genotypes.items()}
-            cheapest = min(costs, key=costs.__getitem__)
+            cheapest = min(genotypes, key=costs.__getitem__)
             if costs[cheapest] > budget.limit:
                 raise ValueError(
                     f"no homogeneous genotype of space {space.name!r} costs at most "

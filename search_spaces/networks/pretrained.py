@@ -27,7 +27,8 @@ def load_pretrained(network: nn.Module, source: str) -> None:
         raise ValueError(
             f"space.init_from {source} does not fit the network: {found[0]}"
             + (f", and {len(found) - 1} more differences" if len(found) > 1 else "")
-            + "; give the weights of the very network that is searched"
+            + "; give the weights of the very network that is searched, in float and at full width: a retraining whose "
+            "genotype is quantized or narrowed does not fit"
         )
     network.load_state_dict(weights)
 

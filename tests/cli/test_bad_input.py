@@ -1,5 +1,6 @@
 """Every mistake on a command line is one clear line, and nothing is lost or left."""
 
+import shutil
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -115,7 +116,35 @@ def test_a_wrong_value_is_named_with_what_is_allowed(word: str, parts: list[str]
     base = [other for other in SEARCH if not any(other.split("=")[0] == given.split("=")[0] for given in words)]
     line = call("search", *base, *words, "hydra.run.dir=run", cwd=tmp_path).error
     assert all(part in line for part in parts), line
-    assert not {path.name for path in tmp_path.rglob("*")} & {"search.jsonl", "genotype.json", "summary.json"}
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_refused_run_removes_its_directory_but_nothing_that_was_there_before(tmp_path: Path) -> None:
+    words = (*SEARCH, "trainer.batch_size=100000")  # which no one knows before the data are there
+    assert "100000" in call("search", *words, cwd=tmp_path).error
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")] == ["runs", "runs/search"]
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "mine.txt").write_text("mine")
+    for folder in ("empty", "notes"):
+        assert "100000" in call("search", *words, f"hydra.run.dir={folder}", cwd=tmp_path).error
+        assert (tmp_path / folder / ".hydra").is_dir()
+    assert (tmp_path / "notes" / "mine.txt").read_text() == "mine"
+
+
+def test_a_refused_run_keeps_a_directory_that_something_was_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object) -> None:
+        (tmp_path / "run" / place).write_text("mine")
+        raise ValueError("no")
+
+    monkeypatch.setattr("nas.search.on_devices", lambda *arguments, **more: refuse())
+    for place in ("mine.txt", ".hydra/mine.txt"):
+        assert call("search", *SEARCH, "hydra.run.dir=run", cwd=tmp_path).error == "no"
+        assert (tmp_path / "run" / place).read_text() == "mine"
+        assert (tmp_path / "run" / ".hydra" / "config.yaml").exists()
+        shutil.rmtree(tmp_path / "run")
 
 
 @pytest.mark.parametrize("word", ["trainer.epochs", "trainer.epochs=[", "=3", "trainer.epochs={a"])
@@ -154,7 +183,8 @@ def test_data_that_are_not_there_are_named(words: list[str], parts: list[str], t
     before = snapshot(tmp_path)
     lines = " ".join(call("search", *SEARCH, *words, "hydra.run.dir=run", cwd=tmp_path).errors)
     assert all(part in lines for part in parts), lines
-    assert {name: data for name, data in snapshot(tmp_path).items() if not name.startswith("run/.hydra")} == before
+    assert snapshot(tmp_path) == before
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_download_without_a_connection_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

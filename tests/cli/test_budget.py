@@ -175,7 +175,11 @@ def test_a_cost_model_that_is_wrong_is_found_out(own: Path, monkeypatch: pytest.
         ("budget=homogeneous_line budget.macs=any budget.loss.line=[[1,2]]", ["two different costs", "1"]),
         ("budget=homogeneous_line budget.macs=any budget.loss.line=[[1,2,3]]", ["budget.loss.line"]),
         ("budget=homogeneous_line budget.macs=0.5x budget.loss.line=[[1,2],[2,1]]", ["budget.hard=true", "any"]),
-        ("method=homogeneous", ["trainer.epochs is 2", "3 homogeneous", "1x1, 3x3, 5x5", "at least 3"]),
+        (
+            "method=homogeneous method.candidates=null",
+            ["trainer.epochs is 2", "3 homogeneous", "1x1, 3x3, 5x5", "least 3"],
+        ),
+        ("method=homogeneous method.candidates=0", ["method.candidates is 0", "at least 1"]),
     ],
 )
 def test_a_wrong_budget_is_one_line(words: str, parts: list[str], own: Path) -> None:

@@ -83,6 +83,9 @@ def words_of(file: str) -> list[tuple[str, ...]]:
         return [("search", *given["search"], f"hydra/launcher={name}"), ("cost", "genotype=DARTS_V2")]
     if group == "debug":
         return [(command, *words, f"debug={name}") for command, words in given.items()]
+    if group == "debug/of_method":
+        debug, _, method = name.partition("_")
+        return [("search", *given["search"], f"debug={debug}", f"method={method}")]
     assert group == "", f"a folder of conf/ without a test: {group}"
     if name in ("run_directory", "no_run_directory"):
         return words_of("search.yaml" if name == "run_directory" else "cost.yaml")
@@ -94,6 +97,13 @@ def test_every_file_composes_and_builds(file: str) -> None:
     built: list[Any] = []
     for command, *words in words_of(file):
         builds(composed(command, *words), built)
+
+
+def test_smoke_gives_each_homogeneous_candidate_an_epoch() -> None:
+    words = ("space=pc_darts", "method=homogeneous")
+    assert composed("search", *words)["method"]["candidates"] is None
+    smoke = composed("search", *words, "debug=smoke")
+    assert smoke["method"]["candidates"] == smoke["trainer"]["epochs"] == 2
 
 
 def test_an_experiment_of_a_command_is_not_one_of_the_other() -> None:

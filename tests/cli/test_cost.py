@@ -81,6 +81,25 @@ def test_a_run_directory_and_its_file_are_the_same(pc_darts_run: Path, tmp_path:
     }
 
 
+def test_a_run_directory_is_counted_for_the_images_of_its_run(pc_darts_run: Path, tmp_path: Path) -> None:
+    sizes = ("network.channels=8", "network.cells=2")
+    outcome = call("cost", f"genotype={pc_darts_run}", *sizes, cwd=tmp_path)
+    assert outcome.err == "counted for input_shape=[1,8,8] and 10 classes\n"
+    summary, found = json.loads((pc_darts_run / "summary.json").read_text()), json.loads(outcome.out)
+    assert found["bops"] == summary["bops"]
+    words = (*sizes, "network.stem=imagenet")
+    outcome = call("cost", f"genotype={pc_darts_run}", *words, cwd=tmp_path)
+    assert outcome.err == "counted for input_shape=[3,224,224] and 1000 classes\n"
+    assert json.loads(outcome.out) == cost(tmp_path, f"genotype={pc_darts_run}/genotype.json", *words)
+
+
+def test_of_a_run_with_a_damaged_checkpoint_the_images_can_be_given(pc_darts_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "genotype.json").write_bytes((pc_darts_run / "genotype.json").read_bytes())
+    (tmp_path / "checkpoint.pt").write_bytes((pc_darts_run / "checkpoint.pt").read_bytes()[:1000])
+    assert call("cost", "genotype=.", cwd=tmp_path).error.endswith("; or give input_shape=[CHANNELS,HEIGHT,WIDTH]")
+    cost(tmp_path, "genotype=.", "input_shape=[1,8,8]")
+
+
 @pytest.mark.parametrize(
     ("words", "named"),
     [

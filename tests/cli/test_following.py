@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,18 @@ def test_seed_data_and_space_are_those_of_the_search(search: Path, tmp_path: Pat
     assert summary["space"] == "pc_darts"
     for line in (f"root: {search.parent}/pack.npz", "padding: 1", "cutout: 2", "seed: 5"):
         assert line in config(tmp_path / "run")
+
+
+def test_the_next_command_names_the_folder_of_a_space_of_one_s_own(tmp_path: Path) -> None:
+    (tmp_path / "my configs" / "space").mkdir(parents=True)
+    (tmp_path / "my configs" / "space" / "mine.yaml").write_text("defaults: [pc_darts, _self_]\nname: mine\n")
+    words = ("--config-dir", "my configs", "+space=mine", *TINY, *SMALL_CELL, "hydra.run.dir=run")
+    line = succeed("search", *words, cwd=tmp_path).out.splitlines()[-1]
+    assert line == "next: python -m nas.retrain --config-dir 'my configs' genotype=run"
+    succeed("retrain", *shlex.split(line)[4:], *TINY, cwd=tmp_path)
+    message = call("retrain", "genotype=run", *TINY, cwd=tmp_path).error
+    assert message.startswith("there is no space 'mine'; choose one of bit_width, ")
+    assert message.endswith(", or give the folder with your own as --config-dir FOLDER")
 
 
 def test_what_is_given_wins(search: Path, tmp_path: Path) -> None:

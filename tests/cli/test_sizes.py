@@ -233,3 +233,15 @@ def test_settings_of_a_genotype_that_do_not_fit(
     genotype["settings"] |= settings
     (tmp_path / "changed.json").write_text(json.dumps(genotype))
     assert message in call("cost", "genotype=changed.json", cwd=tmp_path).error
+
+
+def test_a_search_starts_from_a_float_retraining_at_full_width_alone(bits_run: Path, tmp_path: Path) -> None:
+    baseline = ("method=homogeneous", "method.candidates=1", "space.widths=[1.0,0.5]")
+    succeed("search", "+space=channel_width", *baseline, *SMALL, *TINY, "hydra.run.dir=full", cwd=tmp_path)
+    for source, run in (("full", "float"), (str(bits_run), "quantized")):
+        succeed("retrain", f"genotype={source}", *TINY, f"hydra.run.dir={run}", cwd=tmp_path)
+    words = ("+space=bit_width", *SMALL, *TINY)
+    succeed("search", *words, "space.init_from=float", "hydra.run.dir=run", cwd=tmp_path)
+    line = call("search", *words, "space.init_from=quantized", cwd=tmp_path).error
+    assert line.startswith("space.init_from quantized does not fit the network: ")
+    assert line.endswith(": a retraining whose genotype is quantized or narrowed does not fit")

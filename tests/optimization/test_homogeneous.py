@@ -85,6 +85,19 @@ def test_too_few_epochs_are_refused() -> None:
         started(2)
 
 
+def test_at_most_so_many_candidates_are_the_first_or_the_cheapest() -> None:
+    class Reversed(CostedSpace):
+        def homogeneous(self) -> Any:
+            return dict(reversed(super().homogeneous().items()))
+
+    method, space = Homogeneous(name="homogeneous", candidates=2), Reversed("costed", costed_space().build)
+    assert list(started(2, space, method).genotypes) == ["5x5", "3x3"]
+    assert list(started(2, space, method, budget=Target(COST, all_of("1x1"))).genotypes) == ["3x3", "1x1"]
+    assert list(started(9, method=Homogeneous(name="homogeneous", candidates=9)).genotypes) == ["1x1", "3x3", "5x5"]
+    with pytest.raises(ValueError, match=r"^method\.candidates is 0; give at least 1"):
+        Homogeneous(name="homogeneous", candidates=0)
+
+
 def test_a_budget_below_all_homogeneous_genotypes_names_the_cheapest() -> None:
     class NotTheCheapest(CostedSpace):
         def homogeneous(self) -> Any:
