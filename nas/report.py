@@ -102,13 +102,15 @@ def _accuracy_cost(rows: Sequence[Row], candidates: Sequence[CandidateRow], cost
     """A PNG with one point a row and a candidate: a cost, and accuracy in percent with its standard deviation."""
     from nas.rendering import Point, scatter  # here, so that --help and errors do not wait for matplotlib
 
-    def point(label: str, x: float | None, accuracy: Spread) -> Point:
+    def point(label: str, x: float | None, accuracy: Spread, measure: str) -> Point:
         if x is None:
             raise ValueError(f"{label} has no {cost}: its runs did not count it; give --cost macs or --cost params")
-        return Point(label, x, 100 * accuracy.mean, None if accuracy.std is None else 100 * accuracy.std)
+        return Point(label, x, 100 * accuracy.mean, None if accuracy.std is None else 100 * accuracy.std, measure)
 
-    measured = [(label, getattr(row, cost), row.accuracy) for label, row in zip(_labels(rows), rows, strict=True)]
-    measured += [(_group(row, candidates), row.costs.get(cost), row.valid_accuracy) for row in candidates]
+    measured = [
+        (label, getattr(row, cost), row.accuracy, _measure(row)) for label, row in zip(_labels(rows), rows, strict=True)
+    ]
+    measured += [(_group(row, candidates), row.costs.get(cost), row.valid_accuracy, "validation") for row in candidates]
     points = [point(*one) for one in measured if math.isfinite(one[2].mean)]
     title = "Accuracy against cost, mean ± std over seeds"
     return scatter(points, x_label=COSTS[cost], y_label="accuracy (%)", title=title)
@@ -120,11 +122,13 @@ def _group(row: CandidateRow, rows: Sequence[CandidateRow]) -> str:
     return f"{row.method} candidates, validation" + (f", {row.space}" if several else "")
 
 
+def _measure(row: Row) -> str:
+    return "test" if row.test_accuracy else "validation"
+
+
 def _labels(rows: Sequence[Row]) -> list[str]:
     """What tells each row from the others: its method, and whatever else not all rows share."""
-    parts = [
-        [row.command, row.space, "test" if row.test_accuracy else "validation", *row.further_setting] for row in rows
-    ]
+    parts = [[row.command, row.space, _measure(row), *row.further_setting] for row in rows]
     shared = set(parts[0]).intersection(*parts)
     return [
         " ".join([row.method, *(p for p in part if p not in shared)]) for row, part in zip(rows, parts, strict=True)

@@ -71,6 +71,7 @@ def test_labels_say_what_the_rows_do_not_share(tmp_path, drawn):
         "first_order search validation method.tau=5",
     ]
     assert [point.y_error for point in drawn[0][0]] == [None, None, None]
+    assert [point.measure for point in drawn[0][0]] == ["test", "validation", "validation"]
 
 
 def test_out_is_made_and_used(sweep, tmp_path):

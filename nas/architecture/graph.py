@@ -1,6 +1,7 @@
 """What a genotype looks like: the neutral forms between search spaces and the drawing of pictures."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -14,13 +15,18 @@ class Edge:
 
 @dataclass(frozen=True)
 class Graph:
-    """One titled picture: inputs, inner nodes and one output, all named uniquely within the graph, and the arrows."""
+    """One titled picture: inputs, inner nodes and one output, all named uniquely within the graph, and the arrows.
+
+    A node says its label, or its name where it has none, and has the colour of the operation that it is, if any.
+    """
 
     title: str
     inputs: tuple[str, ...]
     nodes: tuple[str, ...]
     output: str
     edges: tuple[Edge, ...]
+    labels: Mapping[str, str] = field(default_factory=dict)
+    operations: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ _Members = Mapping[tuple[tuple[int, ...], str], Sequence[int]]
 """(where they occur, why they are fixed) -> the roots of the channels of a group."""
 
 
-def grouped(run: Run, image: Tensor) -> Channels:
-    """The channels of a run whose image had the elements `image`.
+def grouped(run: Run, image: Tensor, returned: Sequence[Tensor]) -> Channels:
+    """The channels of a run whose image had the elements `image`, and which returned these tensors.
 
     A group holds the channels that occur in the same axes of parameters and on the same sides of layers, and that are
     free or fixed for the same reason.
@@ -53,6 +53,8 @@ def grouped(run: Run, image: Tensor) -> Channels:
             for path, line in run.norms.items()
             if channels.keys() >= set(run.unions.roots(line).tolist())
         },
+        steps=tuple(run.flow.steps),
+        returned=run.flow.of(returned),
     )
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from nas.channels.flow import Step
+
 
 @dataclass(frozen=True, eq=False)
 class Layer:
@@ -75,6 +77,8 @@ class Channels:
         dims: (parameter or buffer, axis) -> (size,) int64, the channel of each element along that axis. Axes that are
             no channels, such as those of a kernel, are not here.
         norms: path of a batch or instance norm -> (num_features,) int64, the channels that it sees.
+        steps: how layers are connected: the image, then layers and where their ways meet, in order of execution.
+        returned: the indices of the steps that the network returns.
     """
 
     groups: tuple[ChannelGroup, ...]
@@ -83,6 +87,8 @@ class Channels:
     rank: Tensor
     dims: Mapping[tuple[str, int], Tensor]
     norms: Mapping[str, Tensor]
+    steps: tuple[Step, ...]
+    returned: tuple[int, ...]
 
     def group(self, name: str) -> ChannelGroup:
         """The group of that name; a ValueError that lists the groups if there is none."""

@@ -21,6 +21,7 @@ from nas.channels.channelwise import (
     spatial,
 )
 from nas.channels.dense import Pass, convolution, linear
+from nas.channels.flow import Flow
 from nas.channels.labels import Call, Kind, Labels, Lines, Operand
 from nas.channels.moves import concatenated, cut, moved, padded, permuted, reshaped, shuffled, stacked
 from nas.channels.unions import Unions
@@ -62,6 +63,7 @@ class Run(TorchDispatchMode):
     Attributes:
         unions: the elements that stand for channels.
         passes: the layers that have run.
+        flow: how they are connected.
         dims: (parameter or buffer, axis) -> its line.
         norms: path of a batch or instance norm -> the line of its input.
         broken: an error of a rule, which is no error of the network.
@@ -72,6 +74,7 @@ class Run(TorchDispatchMode):
         self._depthwise = depthwise
         self.unions = Unions()
         self.passes: list[Pass] = []
+        self.flow = Flow()
         self.dims: dict[tuple[str, int], Tensor] = {}
         self.norms: dict[str, Tensor] = {}
         self.broken: Exception | None = None
@@ -111,12 +114,15 @@ class Run(TorchDispatchMode):
     def _follow(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
         operands = [Operand(leaf, self.labels(leaf)) for leaf in tensors((args, kwargs))]
         outputs = list(tensors(result))
-        if all(operand.labels.kind is Kind.CONSTANT for operand in operands):
-            return
-        call = self._call(func, args, kwargs, operands, outputs)
-        sources = tuple(dict.fromkeys(name for operand in operands for name in operand.labels.sources))
-        for output, lines in zip(outputs, self._lines(func, call), strict=True):
-            self.note(output, Labels(lines, call.kind, sources))
+        before = len(self.passes)
+        if any(operand.labels.kind is not Kind.CONSTANT for operand in operands):
+            call = self._call(func, args, kwargs, operands, outputs)
+            sources = tuple(dict.fromkeys(name for operand in operands for name in operand.labels.sources))
+            for output, lines in zip(outputs, self._lines(func, call), strict=True):
+                self.note(output, Labels(lines, call.kind, sources))
+        layer = before if len(self.passes) > before else None
+        name = func.overloadpacket.__name__.removesuffix("_")
+        self.flow.follow(name, [operand.tensor for operand in operands], outputs, layer)
 
     def _lines(self, func: Any, call: Call) -> Sequence[Lines]:
         if not call.outputs:

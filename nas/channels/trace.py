@@ -75,20 +75,21 @@ def _followed(
     elements = run.unions.fresh(image_shape[0])
     run.unions.fix(elements, "it is the image")
     run.note(image, Labels((None, elements, None, None), Kind.ACTIVATION))
+    run.flow.note(image, 0)
     try:
         # In a block of a device transformers don't run fused either, which would hide their layers.
         with torch.device(device), run:
-            returned = copied(image)
+            returned = list(_tensors_in(copied(image), set()))
     except Exception as error:
         if run.broken is error:
             raise
         shape = list(image_shape)
         raise ValueError(f"the network cannot take an image of shape {shape}: {first_line(error)}") from error
-    for tensor in _tensors_in(returned, set()):
+    for tensor in returned:
         for line in run.labels(tensor).lines:
             if line is not None:
                 run.unions.fix(line, "the network returns it")
-    return grouped(run, elements)
+    return grouped(run, elements, returned)
 
 
 def _copied(network: nn.Module, device: str) -> nn.Module:

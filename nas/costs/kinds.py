@@ -51,7 +51,7 @@ def bops(choices: Choices, layers: Iterable[SearchedLayer]) -> CostModel:
         quantities = (here, layer.inputs, layer.writes, layer.weight_bits, layer.input_bits)
         return tabulated(cost, *quantities, what=f"layer {layer.name!r}")
 
-    return CostModel("bops", "bops", choices, map(term, layers))
+    return CostModel("bops", "BOPs", choices, map(term, layers))
 
 
 def latency(choices: Choices, layers: Iterable[SearchedLayer], seconds: Seconds) -> CostModel:

@@ -21,7 +21,7 @@ Decisions = dict[str, Candidate]
 class CostModel:
     """A cost as a constant plus terms of a few choices each.
 
-    `name` says what is counted, such as `bops`, and `unit` in what, such as `bops`, `bytes` or `seconds`. `choices` are
+    `name` says what is counted, such as `bops`, and `unit` in what, such as `BOPs`, `bytes` or `seconds`. `choices` are
     all that a genotype decides, those that cost nothing included. Every number is float64: costs exceed 2^24, where
     float32 loses whole numbers.
 

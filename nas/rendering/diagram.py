@@ -11,7 +11,7 @@ WIDEST_LEFT_TO_RIGHT = 1000  # pixels; a longer chain is drawn from top to botto
 
 @dataclass(frozen=True)
 class Box:
-    """A node of the graph (no operation) or an operation on the way; the key is unique in a picture."""
+    """A node or an operation on the way, in the colour of its operation, if any; the key is unique in a picture."""
 
     key: str
     label: str
@@ -82,7 +82,7 @@ def _diagram(graph: Graph, prefix: str) -> Diagram:
     names = (*graph.inputs, *graph.nodes, graph.output)
     keys = {name: f"{prefix}n{number}" for number, name in enumerate(names)}
     _check(graph, names)
-    boxes = [Box(keys[name], printable(name)) for name in names]
+    boxes = [Box(keys[n], printable(graph.labels.get(n, n)), graph.operations.get(n, "")) for n in names]
     wires: list[Wire] = []
     for number, edge in enumerate(graph.edges):
         key = f"{prefix}e{number}"

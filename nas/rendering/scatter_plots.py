@@ -1,10 +1,14 @@
 """Accuracy against cost."""
 
+import itertools
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from nas.rendering.figures import blank, encoded
 from nas.rendering.text import printable
@@ -13,16 +17,23 @@ from nas.rendering.text import printable
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 FRONT = "#808080"
+FRONT_LINES = ("--", ":", "-.")
+DECADES = 10.0
+"""The largest cost over the smallest one beyond which costs are drawn on a logarithmic axis."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """One architecture or method: its group in the legend, its cost x and its quality y, plus or minus the error."""
+    """One architecture or method: its group in the legend, its cost x and its quality y, plus or minus the error.
+
+    Only points of one `measure` of quality, such as test accuracy, compete in a Pareto front.
+    """
 
     group: str
     x: float
     y: float
     y_error: float | None = None
+    measure: str = ""
 
     def __post_init__(self) -> None:
         for name in ("x", "y", "y_error"):
@@ -36,22 +47,39 @@ class Point:
 
 
 def scatter(points: Sequence[Point], *, x_label: str, y_label: str, title: str) -> bytes:
-    """A PNG of all points, a colour and a marker for each group, and the Pareto front as a step line.
+    """A PNG of all points, a colour and a marker for each group, and the Pareto front of each measure as a step line.
 
-    The legend stands beside the axes, so that it covers no point.
+    The legend stands beside the axes, so that it covers no point; the page is as high as it needs. A point that lies on
+    others is a ring around them. Costs that span more than a decade have a logarithmic axis.
 
     Raises:
         ValueError: no points.
     """
+    return encoded(scatter_figure(points, x_label=x_label, y_label=y_label, title=title), "png")
+
+
+def scatter_figure(points: Sequence[Point], *, x_label: str, y_label: str, title: str) -> Figure:
+    """What `scatter` encodes."""
     if not points:
         raise ValueError("a scatter plot needs at least one point; it got none")
     groups = list(dict.fromkeys(point.group for point in points))
-    figure = blank(800, max(460, 110 + 20 * len(groups)))
+    measures = list(dict.fromkeys(point.measure for point in points))
+    lines = sum(_label(group).count("\n") + 1 for group in (*groups, *(f"Pareto front, {m}" for m in measures)))
+    figure = blank(800, max(460, 60 + 16 * lines + 8 * (len(groups) + len(measures))))
     axes = figure.add_subplot()
-    _draw_front(axes, pareto_front(points))
+    for measure, line in zip(measures, itertools.cycle(FRONT_LINES), strict=False):
+        front = pareto_front([point for point in points if point.measure == measure])
+        if len(front) > 1:  # the line of a single point can't be seen
+            _draw_front(axes, front, "Pareto front" + (f", {measure}" if len(measures) > 1 else ""), line)
+    below = _below(points)
     for number, group in enumerate(groups):
-        members = [point for point in points if point.group == group]
+        members = [(point, under) for point, under in zip(points, below, strict=True) if point.group == group]
         _draw_group(axes, members, COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)])
+    if min(point.x for point in points) > 0 and max(p.x for p in points) > DECADES * min(p.x for p in points):
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=_marked(points)))
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel(printable(x_label, width=90))
     axes.set_ylabel(printable(y_label, width=60))
     axes.set_title(printable(title, width=80), fontsize=11, loc="left")
@@ -59,7 +87,7 @@ def scatter(points: Sequence[Point], *, x_label: str, y_label: str, title: str) 
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside right upper", frameon=False, fontsize=9)
-    return encoded(figure, "png")
+    return figure
 
 
 def pareto_front(points: Sequence[Point]) -> list[Point]:
@@ -71,16 +99,53 @@ def pareto_front(points: Sequence[Point]) -> list[Point]:
     return front
 
 
-def _draw_front(axes: Axes, front: Sequence[Point]) -> None:
+def _marked(points: Sequence[Point]) -> tuple[float, ...]:
+    """The multiples of powers of ten that a logarithmic axis has a number at: fewer where it is long."""
+    decades = math.log10(max(point.x for point in points) / min(point.x for point in points))
+    return (1.0, 2.0, 5.0) if decades < 2 else (1.0,)
+
+
+def _below(points: Sequence[Point]) -> list[int]:
+    """How many earlier points lie where each one does."""
+    seen: Counter[tuple[str, str]] = Counter()
+    found = []
+    for point in points:
+        place = f"{point.x:.9g}", f"{point.y:.9g}"
+        found.append(seen[place])
+        seen[place] += 1
+    return found
+
+
+def _label(group: str) -> str:
+    return printable(group, width=28)
+
+
+def _draw_front(axes: Axes, front: Sequence[Point], label: str, line: str) -> None:
     """From each point level to the cost at which the next one begins."""
     xs, ys = [point.x for point in front], [point.y for point in front]
-    axes.step(xs, ys, where="post", color=FRONT, linewidth=1.4, linestyle="--", label="Pareto front", zorder=1)
+    axes.step(xs, ys, where="post", color=FRONT, linewidth=1.4, linestyle=line, label=_label(label), zorder=1)
 
 
-def _draw_group(axes: Axes, members: Sequence[Point], colour: str, marker: str) -> None:
-    xs, ys = [point.x for point in members], [point.y for point in members]
-    errors = [point.y_error or 0.0 for point in members]
+def _draw_group(axes: Axes, members: Sequence[tuple[Point, int]], colour: str, marker: str) -> None:
+    """Each point with the number of those below it, which it leaves to be seen."""
+    points = [point for point, _ in members]
+    errors = [point.y_error or 0.0 for point in points]
     if any(errors):
+        xs, ys = [point.x for point in points], [point.y for point in points]
         axes.errorbar(xs, ys, yerr=errors, fmt="none", ecolor=colour, elinewidth=1.2, capsize=3, zorder=2)
-    label = printable(members[0].group, width=28)
-    axes.scatter(xs, ys, s=44, color=colour, marker=marker, edgecolors="white", linewidths=0.7, label=label, zorder=3)
+    alone = [point for point, under in members if not under]
+    axes.scatter(
+        [point.x for point in alone],
+        [point.y for point in alone],
+        s=44,
+        color=colour,
+        marker=marker,
+        edgecolors="white",
+        linewidths=0.7,
+        label=_label(points[0].group),
+        zorder=3,
+    )
+    for point, under in members:
+        if under:
+            size = 44 * (1 + 0.8 * under) ** 2
+            axes.scatter([point.x], [point.y], s=size, facecolors="none", marker=marker, edgecolors=colour, zorder=3)

@@ -68,7 +68,8 @@ class ModuleSpace(IndependentChoices):
         names = tuple(genotype.decisions)
         path = ("x", *names)
         edges = [Edge(source, target, str(genotype.decisions[target])) for source, target in pairwise(path)]
-        return (Graph(self.name, ("x",), names, "logits", (*edges, Edge(path[-1], "logits"))),)
+        title = f"{self.name}: the choices in the order of the module; how they are connected is not known"
+        return (Graph(title, ("x",), names, "logits", (*edges, Edge(path[-1], "logits"))),)
 
     def charts(self, genotype: Genotype) -> tuple[BarChart, ...]:
         return ()

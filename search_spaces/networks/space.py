@@ -2,13 +2,12 @@
 
 import copy
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import Any, ClassVar, cast
 
 import torch
 from torch import nn
 
-from nas.architecture import Bar, BarChart, Candidate, Edge, Genotype, Graph
+from nas.architecture import Bar, BarChart, Genotype, Graph
 from nas.channels import Channels, trace
 from nas.costs import CostModel, Seconds
 from nas.space import DiscreteNetwork, IndependentChoices, Skeleton
@@ -21,6 +20,7 @@ from search_spaces.networks.places import Places, Sizes, find_places
 from search_spaces.networks.pretrained import load_pretrained
 from search_spaces.networks.quantization import MakeQuantizer, quantization
 from search_spaces.networks.supernet import SizedSupernet
+from search_spaces.networks.topology import topology
 
 NORMALIZATIONS = ("shared", "switchable")
 TITLES = {"width": "share of the channels", "weight_bits": "bits of the weight", "input_bits": "bits of the input"}
@@ -107,8 +107,8 @@ class NetworkSpace(IndependentChoices):
         if len(input_shape) != 3:
             raise ValueError(f"space.input_shape is {list(input_shape)}; give [channels, height, width]")
         channels, height, width = input_shape
-        listed = Skeleton(in_channels=channels, image_size=(height, width))
-        super().__init__(name, self._places(listed)[1].choices, settings)
+        self._listed = Skeleton(in_channels=channels, image_size=(height, width))
+        super().__init__(name, self._places(self._listed)[1].choices, settings)
 
     def supernet(self, skeleton: Skeleton) -> nn.Module:
         network = self._network(skeleton)
@@ -142,14 +142,8 @@ class NetworkSpace(IndependentChoices):
         return NetworkCosts(network, *self._places(skeleton), self.sizes.widths, self.quantization).model(kind, seconds)
 
     def graphs(self, genotype: Genotype) -> tuple[Graph, ...]:
-        chosen: dict[str, dict[str, Candidate]] = {}
-        for name, decision in self.decisions(genotype).items():
-            place, _, kind = name.rpartition("/")
-            chosen.setdefault(place, {})[kind] = decision
-        nodes = {f"{place}\n{_words(kinds)}".strip(): str(kinds.get("op", "")) for place, kinds in chosen.items()}
-        chain = ("image", *nodes, "logits")
-        edges = [Edge(source, target, nodes.get(target, "")) for source, target in pairwise(chain)]
-        return (Graph(self.name, ("image",), tuple(nodes), "logits", tuple(edges)),)
+        channels, places = self._places(self._listed)
+        return (topology(self.name, channels, places, self.decisions(genotype)),)
 
     def charts(self, genotype: Genotype) -> tuple[BarChart, ...]:
         decisions = self.decisions(genotype)
@@ -192,12 +186,3 @@ class NetworkSpace(IndependentChoices):
                 channels = trace(network, skeleton.image_shape)
                 self._traced[skeleton] = channels, find_places(network, channels, self.sizes)
         return self._traced[skeleton]
-
-
-def _words(chosen: Mapping[str, Candidate]) -> str:
-    """The sizes that were chosen at a place, such as `width 0.5, 4-bit weight, 8-bit input`."""
-    width = [f"width {chosen['width']}"] if "width" in chosen else []
-    bits = [
-        f"{chosen[kind]}-bit {kind.removesuffix('_bits')}" for kind in ("weight_bits", "input_bits") if kind in chosen
-    ]
-    return ", ".join([*width, *bits])

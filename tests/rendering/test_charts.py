@@ -9,7 +9,7 @@ from PIL import Image, ImageSequence
 
 from nas.rendering import Point, animation, heat_map, picture, scatter
 from nas.rendering.labelled_table import CELL_HEIGHT, CELL_WIDTH, GAP, LabelledTable
-from nas.rendering.scatter_plots import pareto_front
+from nas.rendering.scatter_plots import pareto_front, scatter_figure
 from tests.rendering.genotypes import published
 
 NASTY = '<b> & $\\frac{$ "\n漢 \ud800'
@@ -173,6 +173,49 @@ def test_a_scatter_plot_of_many_groups(groups):
     png = scatter(points, x_label=NASTY, y_label=NASTY, title=NASTY)
     assert png == scatter(points, x_label=NASTY, y_label=NASTY, title=NASTY)
     assert read(png).shape[1] == 800
+
+
+@pytest.mark.parametrize("rows", [2, 10, 40])
+def test_the_legend_is_whole_however_many_rows(rows):
+    points = [
+        Point(f"homogeneous search bit_width validation method.setting={i} data=digits", i, i) for i in range(rows)
+    ]
+    figure = scatter_figure(points, x_label="", y_label="", title="")
+    figure.draw_without_rendering()
+    box, page = figure.legends[0].get_window_extent(), figure.bbox
+    assert box.y0 >= 0
+    assert box.y1 <= page.y1
+    assert len(figure.legends[0].get_texts()) == rows + 1
+
+
+def test_a_point_on_another_one_is_a_ring_around_it():
+    points = [Point("search", 1.0, 2.0), Point("candidate", 1.0, 2.0), Point("candidate", 2.0, 2.0)]
+    below, beside, ring = scatter_figure(points, x_label="", y_label="", title="").axes[0].collections
+    assert [len(drawn.get_facecolors()) for drawn in (below, beside, ring)] == [1, 1, 0]
+    assert ring.get_offsets().tolist() == below.get_offsets().tolist() == [[1.0, 2.0]]
+    assert ring.get_sizes()[0] > 2 * below.get_sizes()[0]
+
+
+@pytest.mark.parametrize(("costs", "scale"), [((1, 10), "linear"), ((1, 10.5), "log"), ((0, 100), "linear")])
+def test_costs_that_span_a_decade_have_a_logarithmic_axis(costs, scale):
+    figure = scatter_figure([Point("a", x, 1.0) for x in costs], x_label="", y_label="", title="")
+    assert figure.axes[0].get_xscale() == scale
+
+
+def test_the_numbers_of_a_logarithmic_axis_are_plain():
+    points = [Point("a", x, 1.0) for x in (3e7, 2e9)]
+    figure = scatter_figure(points, x_label="", y_label="", title="")
+    figure.draw_without_rendering()
+    said = [label.get_text() for label in figure.axes[0].get_xticklabels(which="both")]
+    assert {"5e+07", "1e+08", "1e+09"} <= set(said)
+    assert not any("$" in text for text in said)
+
+
+def test_different_measures_have_fronts_of_their_own():
+    points = [Point(m, float(x), x + y, measure=m) for m, y in (("test", 0.0), ("validation", 5.0)) for x in (1, 2)]
+    fronts = scatter_figure(points, x_label="", y_label="", title="").axes[0].lines
+    assert [front.get_label() for front in fronts] == ["Pareto front, test", "Pareto front, validation"]
+    assert [front.get_ydata().tolist() for front in fronts] == [[1, 2], [6, 7]]
 
 
 def test_points_that_cannot_be_drawn_are_refused():

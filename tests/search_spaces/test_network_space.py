@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -353,3 +354,47 @@ def test_partitioned_filters_are_the_derived_network_where_all_have_the_same_bit
 def test_sizes_that_are_written_down_in_the_code_are_named() -> None:
     with pytest.raises(ValueError, match=r"^the \d+ channels of 'first.*' cannot be searched: "):
         NetworkSpace(name="fixed sizes", network=Splitting, widths=(0.5, 1.0))
+
+
+def arrows(space: NetworkSpace) -> set[tuple[str, str]]:
+    """The arrows of a drawing, between the first lines of its boxes; where ways meet, these are the name."""
+    (graph,) = space.graphs(draws(space, 1)[0])
+    named = {name: graph.labels.get(name, name).split("\n")[0] for name in (*graph.inputs, *graph.nodes, graph.output)}
+    for name in graph.nodes:
+        if named[name] in ("+", "concatenation"):
+            sources = sorted(named[edge.source] for edge in graph.edges if edge.target == name)
+            named[name] = f"({f' {named[name]} '.join(sources)})"
+    return {(named[edge.source], named[edge.target]) for edge in graph.edges}
+
+
+@pytest.mark.parametrize("sizes", [WIDTHS, BITS, JOINT])
+def test_a_residual_network_is_drawn_with_its_shortcuts(sizes: dict[str, Any]) -> None:
+    wanted, stream = {("image", "conv")}, "conv"
+    for block, shortcut in (("stages/0/0", ""), ("stages/1/0", "/shortcut/0"), ("stages/2/0", "/shortcut/0")):
+        first, second, beside = f"{block}/conv1", f"{block}/conv2", f"{block}{shortcut}" if shortcut else stream
+        total = f"({' + '.join(sorted([second, beside]))})"
+        wanted |= {(stream, first), (first, second), (second, total), (beside, total)}
+        wanted |= {(stream, beside)} if shortcut else set()
+        stream = total
+    wanted |= {(stream, "classifier"), ("classifier", "logits")}
+    assert arrows(NetworkSpace(name="drawn", **SMALL, **sizes)) == wanted
+
+
+def test_concatenations_and_layers_that_are_called_twice_are_drawn() -> None:
+    space = SPACES["mine"]()
+    joined = "(first concatenation second)"
+    chain = [joined, "depthwise", "twice", "twice", "last", "logits"]
+    wanted = {("image", "first"), ("first", "second"), ("first", joined), ("second", joined)}
+    assert arrows(space) == wanted | set(pairwise(chain))
+    (graph,) = space.graphs(draws(space, 1)[0])
+    assert sum(graph.labels[name].startswith("twice") for name in graph.nodes) == 2
+
+
+def test_a_drawing_says_what_is_chosen_and_what_is_fixed() -> None:
+    space = NetworkSpace(name="drawn", **SMALL, **JOINT)
+    (graph,) = space.graphs(space.homogeneous()[next(iter(space.homogeneous()))])
+    said = {label.split("\n")[0]: label.split("\n")[1:] for label in graph.labels.values()}
+    assert said["classifier"] == ["fixed: 8-bit weight, 8-bit input"]
+    assert said["conv"][1:] == ["fixed: 8-bit weight, 8-bit input"]
+    assert "as stages/1/0/conv2" in said["stages/1/0/shortcut/0"][0]
+    assert set(graph.operations.values()) <= set(JOINT["operators"])

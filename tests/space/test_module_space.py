@@ -173,7 +173,8 @@ def test_numbers_are_candidates_too() -> None:
 def test_the_picture_is_a_chain_of_the_decisions() -> None:
     decisions = {"first/op": "pool", "block/conv/op": "conv_3x3", "rows/0/0/op": "conv_1x1"}
     (graph,) = user_space().graphs(Genotype("mine", {}, decisions))
-    assert graph.title == "mine"
+    assert graph.title.startswith("mine: ")
+    assert "how they are connected is not known" in graph.title
     assert graph.edges == (
         Edge("x", "first/op", "pool"),
         Edge("first/op", "block/conv/op", "conv_3x3"),
