@@ -32,6 +32,9 @@ class Cost:
 def count(network: nn.Module, input_shape: tuple[int, int, int]) -> Cost:
     """Counts a network in evaluation mode at one image of shape (C, H, W), without computing anything.
 
+    A network that asks for numbers, as by `item()`, can't run so; it is counted as it computes on an image of zeros,
+    with weights of zeros where it has none.
+
     The parameters of modules whose name holds `auxiliary` count as auxiliary, as in the DARTS authors' code.
 
     Raises:
@@ -39,12 +42,11 @@ def count(network: nn.Module, input_shape: tuple[int, int, int]) -> Cost:
     """
     sizes = {name: parameter.numel() for name, parameter in network.named_parameters()}
     auxiliary = sum(size for name, size in sizes.items() if "auxiliary" in name)
-    meta = copy.deepcopy(network).to("meta").eval()
-    image = torch.empty(1, *input_shape, device="meta")
-    operations, activations = Operations(meta), LiveActivations(image)
-    with operations, activations, torch.no_grad():
+    try:
+        operations, activations = _run(copy.deepcopy(network).to("meta"), input_shape)
+    except Exception:  # whatever a network says that asks for numbers where there are none
         try:
-            meta(image)
+            operations, activations = _run(_computing(network), input_shape)
         except RuntimeError as error:
             reason = str(error).splitlines()[0]
             raise ValueError(f"the network cannot take an image of shape {list(input_shape)}: {reason}") from None
@@ -56,6 +58,28 @@ def count(network: nn.Module, input_shape: tuple[int, int, int]) -> Cost:
         peak_activation_bytes=activations.peak_bytes,
         auxiliary_params=auxiliary,
     )
+
+
+def _run(network: nn.Module, input_shape: tuple[int, int, int]) -> tuple[Operations, LiveActivations]:
+    """What one image takes in a network, where its weights are; hooks stay on it."""
+    device = next((tensor.device for tensor in (*network.parameters(), *network.buffers())), torch.device("cpu"))
+    image = torch.zeros(1, *input_shape, device=device)
+    operations, activations = Operations(network), LiveActivations(image)
+    with torch.device(device), operations, activations, torch.no_grad():
+        network.eval()(image)
+    return operations, activations
+
+
+def _computing(network: nn.Module) -> nn.Module:
+    """A copy on the CPU; where the network has no numbers they are 0."""
+    copied = copy.deepcopy(network)
+    if not any(tensor.is_meta for tensor in (*copied.parameters(), *copied.buffers())):
+        return copied.cpu()
+    copied = copied.to_empty(device="cpu")
+    with torch.no_grad():
+        for tensor in (*copied.parameters(), *copied.buffers()):
+            tensor.zero_()
+    return copied
 
 
 def _memory_bytes(network: nn.Module) -> int:

@@ -149,3 +149,26 @@ def test_an_image_that_does_not_fit_is_refused_in_one_line(shape: tuple[int, int
         count(Residual(), shape)
     assert str(error.value).startswith(f"the network cannot take an image of shape {list(shape)}: ")
     assert "\n" not in str(error.value)
+
+
+class Deciding(nn.Module):
+    """A network whose code reads numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3)
+        self.norm = nn.BatchNorm2d(8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.norm(self.conv(x))
+        return x * 2 if x.sum() > 1 or x.detach().cpu().numpy().sum() > 1 else x + 1
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_a_network_that_reads_numbers_is_counted(device: str) -> None:
+    with torch.device(device):
+        network = Deciding()
+    found = count(network, (3, 8, 8))
+    assert (found.params, found.macs) == (8 * 27 + 8 + 16, 8 * 27 * 36)
+    assert found.peak_activation_bytes == 4 * (3 * 64 + 2 * 8 * 36)
+    assert all(parameter.device.type == device for parameter in network.parameters())
