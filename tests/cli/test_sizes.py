@@ -120,7 +120,10 @@ def test_the_number_of_classes_is_used(tmp_path: Path) -> None:
     ("words", "message"),
     [
         ("space.widths=[]", "space.widths is empty: give at least one candidate"),
-        ("space.widths=[0.3,1.0]", "0.3, which is 1.2 of its 4 channels"),
+        (
+            "space.widths=[0.3,1.0]",
+            "space.widths holds 0.3, which is no whole number of channels at conv/width, 1.2 of 4",
+        ),
         ("space.weight_bits=[0,4]", "space.weight_bits holds 0; bits are whole numbers from 1 to 32"),
         ("space.input_bits=[4,33]", "space.input_bits holds 33; bits are whole numbers from 1 to 32"),
         ("space.weight_bits=[4,2.5]", "space.weight_bits is [4, 2.5]"),

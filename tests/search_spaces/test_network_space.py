@@ -174,7 +174,11 @@ def test_the_random_state_stays_when_choices_are_listed() -> None:
         ({"weight_bits": ()}, "^space.weight_bits is empty: give at least one candidate$"),
         ({"widths": (0.5, 0.5, 1.0)}, "^space.widths names a candidate twice"),
         ({"widths": (0.5, 1.5)}, "^space.widths holds 1.5; a width is a share of the channels, above 0 and up to 1$"),
-        ({"widths": (0.3, 1.0)}, "0.3.*2.4 of its 8 channels.*whole numbers"),
+        (
+            {"widths": (0.3, 1.0)},
+            "^space.widths holds 0.3, which is no whole number of channels at conv/width, 2.4 of 8; "
+            "give multiples of 1/8, such as 0.25$",
+        ),
         ({"widths": (0.5,)}, r"^space.widths is \[0.5\]: one width is no choice; give several, or \[1.0\]$"),
         ({"weight_bits": (0, 4)}, "^space.weight_bits holds 0; bits are whole numbers from 1 to 32, which is float$"),
         ({"input_bits": (4, 33)}, "^space.input_bits holds 33; bits are whole numbers from 1 to 32, which is float$"),
