@@ -20,6 +20,9 @@ from nas.optimization import NonFiniteLossError
 from nas.parallel import DisagreementError
 from nas.reading import one_line
 
+_SAME = {"flops": "macs"}
+"""What keys are called here that people know by names that look like other keys."""
+
 
 class Mistakes(ValueError):
     """Several mistakes, a line each."""
@@ -157,5 +160,5 @@ def _keys_beside(model: type[BaseModel], place: tuple[Any, ...]) -> list[str]:
 
 
 def _meant(given: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(given, known, n=1)
+    close = [_SAME[given]] if _SAME.get(given) in known else difflib.get_close_matches(given, known, n=1, cutoff=0.7)
     return f" (did you mean {close[0]!r}?)" if close else ""

@@ -70,7 +70,12 @@ def _wrong_type(name: str, value: Any, annotation: Any) -> list[str]:
         if type(value) is float and type(fitted) is int:  # the class would be given 2.0, not the 2 that it asks for
             return [f"{name} is {value}; should be a valid integer"]
     except ValidationError as error:
-        return [f"{name} is {shown(value)}; {error.errors()[0]['msg'].removeprefix('Input ')}"]
+        first = error.errors()[0]
+        of_list = first["type"] == "sequence_str" or first.get("ctx", {}).get("class") == "Sequence"
+        if of_list and not first["loc"]:
+            example = "" if isinstance(value, dict) else f", such as {name}=[{value}]"
+            return [f"{name} is {shown(value)}; give a list{example}"]
+        return [f"{name} is {shown(value)}; {first['msg'].removeprefix('Input ')}"]
     except PydanticSchemaGenerationError:
         pass
     return []
