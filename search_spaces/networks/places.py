@@ -120,7 +120,7 @@ def find_places(network: nn.Module, channels: Channels, sizes: Sizes) -> Places:
     """
     mixed = {path: module for path, module in network.named_modules() if isinstance(module, Lent)}
     layers = _layers(network, channels, mixed, sizes)
-    widths = _widths(channels, _unmasked(network, channels, layers), mixed, sizes)
+    widths = _widths(channels, _unmasked(network, channels), mixed, sizes)
     choices = _choices(channels, layers, widths, mixed, sizes)
     if not choices:
         raise ValueError("nothing in this network is a choice: give two or more space.widths, bits or operators")
@@ -150,14 +150,15 @@ def _layers(network: nn.Module, channels: Channels, mixed: Mapping[str, Lent], s
     return tuple(found)
 
 
-def _unmasked(network: nn.Module, channels: Channels, layers: Sequence[SizedLayer]) -> dict[str, str]:
+def _unmasked(network: nn.Module, channels: Channels) -> dict[str, str]:
     """Why the width of a group cannot be searched that a layer reads whose weight cannot be masked, by group."""
     found: dict[str, str] = {}
-    for layer in (sized.layer for sized in layers):
+    for layer in channels.layers:
         kind = type(network.get_submodule(layer.path))
         if kind not in _PLAIN and not layer.depthwise:
+            reader = f"layer {layer.path!r}" if layer.path else "the network itself"
+            reason = f"{reader}, which reads them, is a {kind.__name__}, not a plain Conv2d or Linear"
             for index in channels.group_of[layer.reads].unique().tolist():
-                reason = f"layer {layer.path!r}, which reads them, is a {kind.__name__}, not a plain Conv2d or Linear"
                 found.setdefault(channels.groups[index].name, reason)
     return found
 

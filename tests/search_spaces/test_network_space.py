@@ -289,6 +289,39 @@ def test_channels_that_another_kind_of_layer_reads_are_named_or_stay(
             assert_close(kept.inherited(supernet, genotype)(images), wanted, **EXACT)
 
 
+class Functional(nn.Module):
+    """A convolution with a parameter of the network itself, or of a module with a norm's parametrization."""
+
+    def __init__(self, num_classes: int, normed: bool) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 8, 3, padding=1)
+        self.normed = nn.utils.parametrizations.weight_norm(nn.Conv2d(8, 8, 1)) if normed else None
+        self.kernel = nn.Parameter(torch.ones(8, 8, 1, 1))
+        self.free = nn.Conv2d(8, 8, 1)
+        self.last = nn.Linear(8, num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.first(x))
+        x = F.conv2d(x, self.kernel) if self.normed is None else self.normed(x)
+        return self.last(self.free(torch.relu(x)).mean(dim=(2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("normed", "said"),
+    [(False, "the network itself, which reads them"), (True, "layer 'normed', which reads them, is a Parametrized")],
+)
+def test_channels_that_no_plain_layer_reads_are_named_or_stay(normed: bool, said: str) -> None:
+    def network(num_classes: int) -> nn.Module:
+        return Functional(num_classes, normed)
+
+    with pytest.raises(ValueError, match=rf"^the 8 channels of 'first' cannot be searched: {said}.*not a plain"):
+        NetworkSpace(name="functional", network=network, widths=(0.5, 1.0))
+    kept = NetworkSpace(name="functional", network=network, widths=(0.5, 1.0), keep_unsearchable=True)
+    names = [choice.name for choice in kept.choices]
+    assert "free/width" in names
+    assert "first/width" not in names
+
+
 def test_a_genotype_of_another_space() -> None:
     widths, bits = SPACES["widths"](), SPACES["bits"]()
     with pytest.raises(ValueError, match=r"^the genotype decides conv/width, .*, but space 'bits' has the choices"):
