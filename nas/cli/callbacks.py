@@ -58,13 +58,10 @@ class RunDirectoryGuard(Callback):
     def withdraw(cls) -> None:
         """As `leave`, and removes the directory of a run that was made here and holds nothing but Hydra's record."""
         key, folder = cls.entered or ("", Path())
+        record = {folder / RECORD / name for name in RECORDED}
+        ours = {folder / NAME, folder / RECORD, *record}
         with suppress(OSError):  # what cannot be removed stays, and so does a folder with anything else
-            record = {folder / RECORD / name for name in RECORDED}
-            if (
-                key == "hydra.run.dir"
-                and cls.made
-                and {*folder.rglob("*")} == {folder / NAME, folder / RECORD, *record}
-            ):
+            if cls.made and key == "hydra.run.dir" and {*folder.rglob("*")} == ours:
                 for path in record:
                     path.unlink()
                 (folder / RECORD).rmdir()

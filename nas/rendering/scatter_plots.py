@@ -18,7 +18,7 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#0
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 FRONT = "#808080"
 FRONT_LINES = ("--", ":", "-.")
-DECADES = 10.0
+DECADE = 10.0
 """The largest cost over the smallest one beyond which costs are drawn on a logarithmic axis."""
 
 
@@ -75,11 +75,7 @@ def scatter_figure(points: Sequence[Point], *, x_label: str, y_label: str, title
     for number, group in enumerate(groups):
         members = [(point, under) for point, under in zip(points, below, strict=True) if point.group == group]
         _draw_group(axes, members, COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)])
-    if min(point.x for point in points) > 0 and max(p.x for p in points) > DECADES * min(p.x for p in points):
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=_marked(points)))
-        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-        axes.xaxis.set_minor_formatter(NullFormatter())
+    _scale(axes, [point.x for point in points])
     axes.set_xlabel(printable(x_label, width=90))
     axes.set_ylabel(printable(y_label, width=60))
     axes.set_title(printable(title, width=80), fontsize=11, loc="left")
@@ -99,10 +95,14 @@ def pareto_front(points: Sequence[Point]) -> list[Point]:
     return front
 
 
-def _marked(points: Sequence[Point]) -> tuple[float, ...]:
-    """The multiples of powers of ten that a logarithmic axis has a number at: fewer where it is long."""
-    decades = math.log10(max(point.x for point in points) / min(point.x for point in points))
-    return (1.0, 2.0, 5.0) if decades < 2 else (1.0,)
+def _scale(axes: Axes, costs: Sequence[float]) -> None:
+    """A logarithmic axis for costs that span more than DECADE, with fewer numbers where it is long."""
+    least, most = min(costs), max(costs)
+    if least > 0 and most > DECADE * least:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if most < DECADE**2 * least else (1.0,)))
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _below(points: Sequence[Point]) -> list[int]:

@@ -18,7 +18,7 @@ from nas.supernet.lsq import LSQ
 from nas.supernet.mixed import MixedModule
 from nas.supernet.mixed_bits import MixedBits, bit_widths
 from nas.supernet.mixed_op import MixedOp
-from nas.supernet.mixed_width import FirstChannels, MixedWidth, widths_of
+from nas.supernet.mixed_width import FirstChannels, MixedWidth, width_of, widths_of
 from nas.supernet.nice import NICE
 from nas.supernet.partial_channels import PartialChannels
 from nas.supernet.partitioned_bits import PartitionedBits
@@ -69,5 +69,6 @@ __all__ = [
     "recomputed",
     "rows",
     "weighted_sum",
+    "width_of",
     "widths_of",
 ]

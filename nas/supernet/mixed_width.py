@@ -10,6 +10,12 @@ from nas.architecture import Candidate
 from nas.supernet.mixed import MixedModule
 
 
+def width_of(ratio: float, size: int) -> int | None:
+    """ratio * size channels, up to rounding of the ratio; None for a fraction of a channel."""
+    width = round(ratio * size)
+    return width if math.isclose(width, ratio * size, rel_tol=1e-9) else None
+
+
 def widths_of(ratios: Sequence[float], size: int, where: str) -> dict[float, int]:
     """The width of each ratio of a group of `size` channels: ratio * size, a whole number; `where` names the group.
 
@@ -22,8 +28,8 @@ def widths_of(ratios: Sequence[float], size: int, where: str) -> dict[float, int
     for ratio in ratios:
         if not isinstance(ratio, int | float) or not 0 < ratio <= 1:
             raise ValueError(f"a channel ratio of {where} is {ratio!r}: give numbers above 0 and at most 1")
-        width = round(ratio * size)
-        if not math.isclose(width, ratio * size, rel_tol=1e-9):
+        width = width_of(ratio, size)
+        if width is None:
             raise ValueError(
                 f"a channel ratio of {where} is {ratio!r}, which is {ratio * size:g} of its {size} channels: "
                 "give ratios that make whole numbers"

@@ -9,7 +9,7 @@ from torch import nn
 from nas.architecture import Candidate, Choice
 from nas.channels import ChannelGroup, Channels, Layer
 from nas.supernet import FLOAT_BITS as FLOAT
-from nas.supernet import Lent
+from nas.supernet import Lent, width_of, widths_of
 
 MOST_CANDIDATES = 64
 """Of one choice: a supernet of more is nobody's, and a file that asks for it would take all memory."""
@@ -179,23 +179,22 @@ def _widths(channels: Channels, unmasked: Mapping[str, str], mixed: Mapping[str,
                 number += 1
                 place = f"{_written_at(group, mixed)}.{number}"
             widths[group.name] = place
-    _require_whole(sizes.widths, {widths[group.name]: group.size for group in channels.groups if group.name in widths})
+    _require_widths(sizes.widths, {widths[group.name]: group.size for group in channels.groups if group.name in widths})
     return widths
 
 
-def _require_whole(shares: Sequence[float], groups: Mapping[str, int]) -> None:
-    """A ValueError for a share that is a fraction of a channel at one of these places, with groups of these sizes."""
+def _require_widths(shares: Sequence[float], groups: Mapping[str, int]) -> None:
+    """A ValueError for shares that make no widths at one of these places, with groups of these sizes."""
     common = math.gcd(*groups.values())
     for place, size in groups.items():
-        for share in shares:
-            if math.isclose(round(share * size), share * size, rel_tol=1e-9):
-                continue
+        for share in (share for share in shares if width_of(share, size) is None):
             near = max(round(share * common), 1) / common
             way = f"give multiples of 1/{common}, such as {near}" if common > 1 else "no share but 1.0 is of all groups"
             raise ValueError(
                 f"space.widths holds {share}, which is no whole number of channels at {choice_name(place, 'width')}, "
                 f"{share * size:g} of {size}; {way}"
             )
+        widths_of(shares, size, place)
 
 
 def _choices(
