@@ -35,6 +35,8 @@ class FactorizedReduce(nn.Module):
     """ReLU, two 1x1 convolutions with stride 2, the second one on the image shifted by a pixel, concatenated, norm.
 
     Odd sizes round up: the shifted image gets a row and a column of zeros at its far end (the authors' code fails).
+    The convolutions have no stride themselves, but see every second pixel only: on CPUs with AVX2 and without AVX-512,
+    PyTorch 2.13 writes past the gradient of a strided 1x1 convolution of fewer than 8 channels (oneDNN).
 
     Raises:
         ValueError: fewer than two output channels, one for each convolution.
@@ -47,8 +49,8 @@ class FactorizedReduce(nn.Module):
         if out_channels < 2:
             raise ValueError(f"a factorized reduction to {out_channels} channel has none for its second half; give 2")
         shifted = out_channels // 2
-        self.straight = nn.Conv2d(in_channels, out_channels - shifted, 1, stride=2, bias=False)
-        self.shifted = nn.Conv2d(in_channels, shifted, 1, stride=2, bias=False)
+        self.straight = nn.Conv2d(in_channels, out_channels - shifted, 1, bias=False)
+        self.shifted = nn.Conv2d(in_channels, shifted, 1, bias=False)
         self.norm = norm(out_channels)
 
     @property
@@ -66,7 +68,7 @@ class FactorizedReduce(nn.Module):
 
         def project(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
             by_source = weight.view(targets, sources, *weight.shape[1:]).transpose(0, 1).flatten(0, 2)
-            y = F.conv2d(x, by_source, stride=2, groups=sources)
+            y = F.conv2d(x, by_source, groups=sources)
             return y, rows(y).view(-1, sources, targets, weight.shape[1]).transpose(1, 2)
 
         straight, shifted = _halves(fan.relu)
@@ -77,9 +79,9 @@ class FactorizedReduce(nn.Module):
 
 
 def _halves(x: Tensor) -> tuple[Tensor, Tensor]:
-    """The image, and the image shifted by a pixel."""
+    """Every second pixel, from the first one and from the second one on."""
     height, width = x.shape[-2:]
-    return x, F.pad(x, (0, width % 2, 0, height % 2))[:, :, 1:, 1:]
+    return x[:, :, ::2, ::2], F.pad(x, (0, width % 2, 0, height % 2))[:, :, 1::2, 1::2]
 
 
 def skip_connect(channels: int, stride: int, norm: Normalization) -> nn.Module:

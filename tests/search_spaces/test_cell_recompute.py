@@ -24,7 +24,7 @@ SKELETON = Skeleton(channels=4, num_cells=3)
 
 def noisy(channels: int, stride: int, norm: Normalization) -> nn.Module:
     """A user's operator that draws random numbers and remembers: a dropout, and a norm with running statistics."""
-    layers = [nn.Conv2d(channels, channels, 1, stride), nn.BatchNorm2d(channels), nn.Dropout(0.5)]
+    layers = [nn.Conv2d(channels, channels, 3, stride, 1), nn.BatchNorm2d(channels), nn.Dropout(0.5)]
     return nn.Sequential(*layers)
 
 

@@ -16,7 +16,7 @@ from tests.search_spaces.spaces import DARTS_OPERATORS, darts, pc_darts
 
 def scaled_tanh(channels: int, stride: int, norm: Normalization) -> nn.Module:
     """A user's own operator."""
-    return nn.Sequential(nn.Tanh(), nn.Conv2d(channels, channels, 1, stride), norm(channels))
+    return nn.Sequential(nn.Tanh(), nn.Conv2d(channels, channels, 3, stride, 1), norm(channels))
 
 
 class TestOwnOperator(OperatorContract):

@@ -1,12 +1,15 @@
 """Every operator against a slow formulation."""
 
 import functools
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.testing import assert_close
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from nas.supernet import Batched, Fan
 from search_spaces.operators import (
     EVALUATION,
     OPERATORS,
@@ -184,6 +187,35 @@ def test_no_operator_writes_to_its_input(name: str, stride: int) -> None:
     given = x.clone()
     OPERATORS[name](4, stride, EVALUATION).double()(x)
     assert torch.equal(x, given)
+
+
+class StridedPointwise(TorchDispatchMode):
+    """Counts 1x1 convolutions with a stride."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten.convolution.default:
+            _, weight, _, stride, *_ = args
+            self.count += weight.shape[2:].numel() == 1 and max(stride) > 1
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_no_pointwise_convolution_has_a_stride(name: str) -> None:
+    """Its gradient corrupts the heap on CPUs with AVX2 and without AVX-512, in PyTorch 2.13."""
+    operator, x = OPERATORS[name](4, 2, SEARCH), torch.rand(2, 4, 6, 6)
+    with StridedPointwise() as strided:
+        operator(x)
+        if isinstance(operator, Batched):
+            stacked = {name: parameter[None] for name, parameter in operator.named_parameters()}
+            operator.batched(Fan(x.contiguous(memory_format=torch.channels_last), 1, 1), stacked)
+    assert strided.count == 0
+    with StridedPointwise() as strided:
+        torch.nn.functional.conv2d(x, torch.rand(4, 4, 1, 1), stride=2)
+    assert strided.count == 1
 
 
 def test_what_has_nothing_to_learn() -> None:
