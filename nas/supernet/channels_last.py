@@ -1,7 +1,10 @@
 """Images as rows of channels: what a channels-last tensor is in memory."""
 
+from typing import Any
+
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd import Function
 
 
 def rows(x: Tensor) -> Tensor:
@@ -17,9 +20,23 @@ def image(pixels: Tensor, batch: int, height: int, width: int) -> Tensor:
 def batch_norm(x: Tensor, eps: float, *, relu: bool = False) -> Tensor:
     """Batch norm by the statistics of the batch, without scale, shift and memory, then ReLU if asked.
 
-    (N, C, H, W) to the same. It runs on rows: PyTorch's backward on images of fewer than 64 channels takes ten times
-    as long on a CPU.
+    (N, C, H, W) to the same. It runs on rows, forward and backward: PyTorch's backward takes ten times as long on a CPU
+    for images of fewer than 64 channels, and six times for a gradient that is not contiguous.
     """
     batch, _, height, width = x.shape
     normalized = F.batch_norm(rows(x), None, None, training=True, eps=eps)
-    return image(normalized.relu_() if relu else normalized, batch, height, width)
+    if relu:
+        normalized = normalized.relu_()
+    return image(_ContiguousGradient.apply(normalized), batch, height, width)
+
+
+class _ContiguousGradient(Function):
+    """The identity, whose gradient is contiguous."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return gradient.contiguous()

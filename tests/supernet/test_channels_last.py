@@ -1,0 +1,57 @@
+"""Batch norm on rows of channels."""
+
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.testing import assert_close
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from nas.supernet import batch_norm
+from tests.contracts import EXACT, random_images
+
+EPS = 1e-3
+
+
+class GradientsOfBatchNorm(TorchDispatchMode):
+    """Keeps whether the gradients that PyTorch's batch norm is given are contiguous."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.contiguous: list[bool] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten.native_batch_norm_backward.default:
+            self.contiguous.append(args[0].is_contiguous())
+        return func(*args, **(kwargs or {}))
+
+
+def plain(x: Tensor, *, relu: bool) -> Tensor:
+    normalized = F.batch_norm(x, None, None, training=True, eps=EPS)
+    return normalized.relu() if relu else normalized
+
+
+@pytest.mark.parametrize("relu", [False, True])
+@pytest.mark.parametrize("layout", ["channels first", "channels last", "part of more channels"])
+def test_outputs_and_gradients_are_those_of_pytorch_on_images(layout: str, relu: bool) -> None:
+    x, wide = random_images(3, 6, 5, 4).requires_grad_(), random_images(3, 9, 5, 4, seed=1)
+    if layout == "channels first":
+        gradient = wide[:, :6].contiguous()
+    else:
+        gradient = wide.contiguous(memory_format=torch.channels_last)[:, :6]
+        gradient = gradient if layout.startswith("part") else gradient.contiguous(memory_format=torch.channels_last)
+    wanted = plain(x, relu=relu)
+    with GradientsOfBatchNorm() as seen:
+        found = batch_norm(x, EPS, relu=relu)
+        dx = torch.autograd.grad(found, x, gradient)
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    assert seen.contiguous == [True]
+    assert_close(found, wanted, **EXACT)
+    assert_close(dx, torch.autograd.grad(wanted, x, gradient), **EXACT)
+
+
+def test_gradients_have_gradients() -> None:
+    x = random_images(2, 3, 2, 2).requires_grad_()
+    torch.autograd.gradgradcheck(lambda x: batch_norm(x, EPS), x)
