@@ -11,6 +11,7 @@ from nas.supernet.fan import (
     Shared,
     batched_form,
     edge_by_edge,
+    kernels_apart,
     weighted_sum,
 )
 from nas.supernet.lent import LendingNetwork, Lent
@@ -65,6 +66,7 @@ __all__ = [
     "depthwise_conv2d",
     "edge_by_edge",
     "image",
+    "kernels_apart",
     "quantizers_in",
     "recomputed",
     "rows",

@@ -8,8 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from nas.supernet.channels_last import rows
-from nas.supernet.depthwise import Copies
+from nas.supernet.depthwise import SPLIT_ON, Copies
 from nas.supernet.normalized_sum import normalized_sum
+
+APART = 1 << 16
 
 
 class Fan:
@@ -98,6 +100,15 @@ class Batched(Protocol):
         `parameters` are those of all edges, by their names in this module, stacked: (T * S, *shape). Everything else,
         such as kernel sizes, is this module's, which stands for all edges.
         """
+
+
+def kernels_apart(x: Tensor) -> bool:
+    """Whether kernels of several sizes run faster each at its own than padded to one, on sources like `x`.
+
+    Padding takes fewer steps and more arithmetic. That pays on a GPU, and on a CPU for sources of less than half a
+    megabyte.
+    """
+    return x.device.type in SPLIT_ON and x.numel() >= APART
 
 
 def batched_form(operator: nn.Module) -> Batched | None:

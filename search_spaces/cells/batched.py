@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import count, groupby
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +16,7 @@ from nas.supernet import (
     batched_form,
     edge_by_edge,
     image,
+    kernels_apart,
     rows,
     weighted_sum,
 )
@@ -62,24 +63,13 @@ class BatchedEdges(nn.Module):
         self.order = [edge for stage in self.stages for edge in stage.edges]
         mixed = [[edges[f"{source}-{target}"] for source, target in stage.edges] for stage in self.stages]
         self.k = mixed[0][0].k if isinstance(mixed[0][0], PartialChannels) else 1
-        self.families = _families(
-            [
-                [[module.select(candidate) for module in map(_within, stage)] for stage in mixed]
-                for candidate in mixed[0][0].candidates
-            ]
-        )
-        self.stacks = _stacks(self.families, self.stages)
-        candidates, edge = len(mixed[0][0].candidates), iter(range(len(self.order)))
-        grids = [[[next(edge) for _ in stage.sources] for _ in stage.targets] for stage in self.stages]
-        pieces = [
-            [number * candidates + member for target in grid for member in family.members for number in target]
-            for grid in grids
-            for family in self.families
+        candidates = [
+            [[module.select(candidate) for module in map(_within, stage)] for stage in mixed]
+            for candidate in mixed[0][0].candidates
         ]
-        used = [place for piece in pieces for place in piece]
-        unused = sorted({*range(len(self.order) * candidates)} - {*used})
-        self.places = used + unused  # in (edges, candidates), flat; one gradient of zeros for all that are unused
-        self.sizes = [*map(len, pieces), len(unused)]
+        self.joined, self.apart = (
+            _Plan(_families(candidates, apart=apart), self.stages, len(candidates)) for apart in (False, True)
+        )
 
     def forward(self, inputs: Sequence[Tensor], weights: Tensor, input_weights: Tensor | None) -> list[Tensor]:
         """The nodes of the cell, (N, C, H', W') each.
@@ -90,11 +80,9 @@ class BatchedEdges(nn.Module):
         past = self._past(weights, input_weights)
         if input_weights is not None:
             weights = weights * input_weights[:, None]
-        stacked: list[list[dict[str, Tensor]]] = [[{} for _ in self.families] for _ in self.stages]
-        for stack in self.stacks:
-            for slot, parameter in zip(stack.slots, stack(), strict=True):
-                stacked[slot.stage][slot.family][slot.name] = parameter
-        mixed = self._weights(weights)
+        plan = self.apart if kernels_apart(inputs[0][:, :: self.k]) else self.joined
+        stacked = plan.parameters()
+        mixed = plan.weights(weights)
         nodes: list[Tensor] = []
         sums = bypass = None
         for number, stage in enumerate(self.stages):
@@ -104,7 +92,7 @@ class BatchedEdges(nn.Module):
             fan = Fan(_joined([part for part, _ in parts]), sources, targets)
             outputs = [
                 (family(number, fan, parameters), w)
-                for family, parameters, w in zip(self.families, stacked[number], mixed[number], strict=True)
+                for family, parameters, w in zip(plan.families, stacked[number], mixed[number], strict=True)
             ]
             sums = weighted_sum(fan, outputs, sums)
             batch, _, *size = outputs[0][0].features.shape
@@ -124,12 +112,6 @@ class BatchedEdges(nn.Module):
         each = weights.new_ones(len(self.order)) if input_weights is None else input_weights
         parts = each.split([len(stage.edges) for stage in self.stages])
         return [part.view(stage.grid) for part, stage in zip(parts, self.stages, strict=True)]
-
-    def _weights(self, weights: Tensor) -> list[list[Tensor]]:
-        """For each stage and family the weights of its outputs, (T, members * S)."""
-        single = weights.flatten().unbind()
-        parts = iter(torch.stack([single[place] for place in self.places]).split(self.sizes))
-        return [[next(parts).view(len(stage.targets), -1) for _ in self.families] for stage in self.stages]
 
 
 class _Family:
@@ -161,6 +143,40 @@ class _Family:
         if form is None:
             return edge_by_edge(fan, stage)
         return form.batched(fan.widened(len(self.members)), parameters)
+
+
+class _Plan:
+    """Families of candidates, and where their parameters and weights come from."""
+
+    def __init__(self, families: Sequence["_Family"], stages: Sequence[Stage], candidates: int) -> None:
+        self.families = families
+        self.stages = stages
+        self.stacks = _stacks(families, stages)
+        edge = count()
+        grids = [[[next(edge) for _ in stage.sources] for _ in stage.targets] for stage in stages]
+        pieces = [
+            [number * candidates + member for target in grid for member in family.members for number in target]
+            for grid in grids
+            for family in families
+        ]
+        used = [place for piece in pieces for place in piece]
+        unused = sorted({*range(next(edge) * candidates)} - {*used})
+        self.places = used + unused  # in (edges, candidates), flat; one gradient of zeros for all that are unused
+        self.sizes = [*map(len, pieces), len(unused)]
+
+    def parameters(self) -> list[list[dict[str, Tensor]]]:
+        """For each stage and family its parameters, (edges, *shape), by name."""
+        stacked: list[list[dict[str, Tensor]]] = [[{} for _ in self.families] for _ in self.stages]
+        for stack in self.stacks:
+            for slot, parameter in zip(stack.slots, stack(), strict=True):
+                stacked[slot.stage][slot.family][slot.name] = parameter
+        return stacked
+
+    def weights(self, weights: Tensor) -> list[list[Tensor]]:
+        """For each stage and family the weights of its outputs, (T, members * S), out of (edges, candidates)."""
+        single = weights.flatten().unbind()
+        parts = iter(torch.stack([single[place] for place in self.places]).split(self.sizes))
+        return [[next(parts).view(len(stage.targets), -1) for _ in self.families] for stage in self.stages]
 
 
 @dataclass(frozen=True)
@@ -209,15 +225,19 @@ class _Stack:
         return joined.split(self.sizes)
 
 
-def _families(candidates: Sequence[Sequence[Sequence[nn.Module]]]) -> list[_Family]:
-    """Candidates grouped by family; those without one by themselves, and those that are nothing at all left out."""
+def _families(candidates: Sequence[Sequence[Sequence[nn.Module]]], *, apart: bool) -> list[_Family]:
+    """Candidates grouped by family, and by the size of their kernels too if these are to stay apart.
+
+    Those without a family are by themselves, and those that are nothing at all left out.
+    """
     groups: dict[object, list[int]] = {}
     for number, modules in enumerate(candidates):
         if all(type(module) is Zero for stage in modules for module in stage):
             continue
         forms = [batched_form(stage[0]) for stage in modules]
         families = tuple(None if form is None else form.family for form in forms)
-        groups.setdefault(number if None in families else families, []).append(number)
+        shapes = tuple(parameter.shape for parameter in modules[0][0].parameters()) if apart else ()
+        groups.setdefault(number if None in families else (families, shapes), []).append(number)
     return [_Family(members, [candidates[number] for number in members]) for members in groups.values()]
 
 

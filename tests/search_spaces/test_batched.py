@@ -6,9 +6,11 @@ a difference of large terms whose rounding it keeps.
 
 import copy
 import statistics
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple, cast
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -22,7 +24,7 @@ from nas.optimization import BilevelOptimizer, FirstOrder, Objective, SecondOrde
 from nas.optimization.objective import Batch
 from nas.relaxation import Softmax
 from nas.space import Skeleton
-from nas.supernet import Batched, Fan, Separate
+from nas.supernet import Batched, Fan, Separate, depthwise_conv2d
 from search_spaces.cells import CellSpace
 from search_spaces.operators import OPERATORS, SEARCH, Normalization, Operator
 from search_spaces.operators.convolutions import DepthwiseSeparable
@@ -36,7 +38,7 @@ SMALL = Skeleton(channels=4, num_cells=3)
 
 def tanh_conv(channels: int, stride: int, norm: Normalization) -> nn.Module:
     """A user's operator without a batched form."""
-    return nn.Sequential(nn.Tanh(), nn.Conv2d(channels, channels, 1, stride, bias=False), norm(channels))
+    return nn.Sequential(nn.Tanh(), nn.Conv2d(channels, channels, 3, stride, 1, bias=False), norm(channels))
 
 
 class ScaledTanh(nn.Module):
@@ -168,6 +170,26 @@ def test_loss_logits_and_gradients_are_those_edge_by_edge(case: Case) -> None:
     assert {name for name, _ in supernets[0].named_parameters()} <= {*wanted}
     assert error(found, wanted) < 1e-9
     assert_close(found, wanted, **EXACT)
+
+
+@pytest.mark.parametrize(("name", "sizes"), [("weighed inputs", {3, 5}), ("sep_conv_7x7", {3, 7})])
+def test_kernels_of_large_sources_keep_their_sizes(name: str, sizes: set[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of small ones are padded to the largest; both equal edge by edge."""
+    case, counts = CASES[name], []
+    supernets, mixture, batch = case.supernets(), case.mixture(), case.batch()
+    wanted = results(supernets[0], mixture, batch)
+    for smallest in (1, 1 << 30):
+        monkeypatch.setattr("nas.supernet.fan.APART", smallest)
+        convolve = Mock(wraps=depthwise_conv2d)
+        monkeypatch.setattr("search_spaces.operators.convolutions.depthwise_conv2d", convolve)
+        found = results(supernets[1], mixture, batch)
+        counts.append(Counter(call.args[1].shape[-1] for call in convolve.call_args_list))
+        assert error(found, wanted) < 1e-9
+        assert_close(found, wanted, **EXACT)
+    apart, joined = counts
+    assert {*apart} == sizes
+    assert joined[max(sizes)] == apart[max(sizes)]
+    assert joined[min(sizes)] < apart[min(sizes)]
 
 
 @pytest.mark.parametrize("name", ["weighed inputs", "pc_darts k=2"])

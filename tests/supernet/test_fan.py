@@ -8,7 +8,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from nas.supernet import Batched, Fan, Normalized, Outputs, Separate, Shared, edge_by_edge, rows, weighted_sum
+from nas.supernet import (
+    Batched,
+    Fan,
+    Normalized,
+    Outputs,
+    Separate,
+    Shared,
+    edge_by_edge,
+    kernels_apart,
+    rows,
+    weighted_sum,
+)
+from nas.supernet.fan import APART
 from tests.contracts import EXACT, random_images
 
 CHANNELS = 3
@@ -189,3 +201,11 @@ def test_the_precision_of_the_mixture_may_be_another() -> None:
         assert found.dtype == torch.float64
     (slope,) = torch.autograd.grad(found.square().sum(), single)
     assert slope.dtype == torch.float32
+
+
+def test_kernels_are_padded_but_for_large_sources_on_a_cpu() -> None:
+    """The source of DARTS at batch 16 in the first cell has 2^18 numbers, that of PC-DARTS in the last has 2^14."""
+    assert 1 << 14 < APART <= 1 << 18
+    assert kernels_apart(torch.empty(APART))
+    assert not kernels_apart(torch.empty(APART - 1))
+    assert not kernels_apart(torch.empty(APART, device="meta"))
