@@ -43,7 +43,7 @@ class TestDarts(CellSpaceContract):
 
 
 class TestPartialChannels(CellSpaceContract):
-    @pytest.fixture(params=[2, 4])
+    @pytest.fixture(params=[pytest.param(2, marks=pytest.mark.slow), 4])
     def space(self, request: pytest.FixtureRequest) -> CellSpace:
         return pc_darts(request.param, num_nodes=3)
 
@@ -53,7 +53,7 @@ class TestPartialChannels(CellSpaceContract):
 
 
 class TestOddSizes(CellSpaceContract):
-    @pytest.fixture(params=[1, 2])
+    @pytest.fixture(params=[pytest.param(1, marks=pytest.mark.slow), 2])
     def space(self, request: pytest.FixtureRequest) -> CellSpace:
         return pc_darts(request.param, num_nodes=2)
 

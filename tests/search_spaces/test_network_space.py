@@ -1,5 +1,7 @@
 """Spaces of the sizes of networks: contracts, costs and what is searched."""
 
+import copy
+import functools
 import math
 from collections.abc import Callable
 from itertools import pairwise
@@ -67,9 +69,21 @@ SPACES: dict[str, Callable[[], NetworkSpace]] = {
 }
 
 
+@functools.cache
+def made(name: str) -> NetworkSpace:
+    """The space of this name, made when first asked for: to follow the channels through a network takes a while."""
+    return SPACES[name]()
+
+
+@functools.cache
+def made_supernet(name: str, skeleton: Skeleton) -> nn.Module:
+    torch.manual_seed(0)
+    return made(name).supernet(skeleton).double()
+
+
 @pytest.fixture(params=list(SPACES))
 def space(request: pytest.FixtureRequest) -> NetworkSpace:
-    return SPACES[request.param]()
+    return made(request.param)
 
 
 class TestSpaceContract(SpaceContract):
@@ -81,7 +95,11 @@ class TestSpaceContract(SpaceContract):
 
     @pytest.fixture(params=list(SPACES))
     def space(self, request: pytest.FixtureRequest) -> SearchSpace:
-        return SPACES[request.param]()
+        return made(request.param)
+
+    @pytest.fixture
+    def supernet(self, space: SearchSpace, skeleton: Skeleton) -> nn.Module:
+        return copy.deepcopy(made_supernet(space.name, skeleton))
 
 
 def test_the_cost_of_a_genotype_is_that_of_its_network(space: NetworkSpace) -> None:
@@ -324,7 +342,7 @@ def test_channels_that_no_plain_layer_reads_are_named_or_stay(normed: bool, said
 
 
 def test_a_genotype_of_another_space() -> None:
-    widths, bits = SPACES["widths"](), SPACES["bits"]()
+    widths, bits = made("widths"), made("bits")
     with pytest.raises(ValueError, match=r"^the genotype decides conv/width, .*, but space 'bits' has the choices"):
         bits.network(draws(widths, 1)[0], Skeleton())
 
@@ -364,7 +382,7 @@ def test_the_golden_macs_of_the_homogeneous_line() -> None:
 
 
 def test_float_supernets_equal_at_every_dtype_of_the_mixture() -> None:
-    space = SPACES["widths"]()
+    space = made("widths")
     supernet = space.supernet(Skeleton(image_size=(8, 8))).double()
     images, mixture = random_images(2, 3, 8, 8), uniform(space)
     doubled = Mixture(mixture.layout, {name: table.double() for name, table in mixture.tables.items()})
@@ -419,7 +437,7 @@ def test_a_residual_network_is_drawn_with_its_shortcuts(sizes: dict[str, Any]) -
 
 
 def test_concatenations_and_layers_that_are_called_twice_are_drawn() -> None:
-    space = SPACES["mine"]()
+    space = made("mine")
     joined = "(first concatenation second)"
     chain = [joined, "depthwise", "twice", "twice", "last", "logits"]
     wanted = {("image", "first"), ("first", "second"), ("first", joined), ("second", joined)}
