@@ -73,8 +73,7 @@ def words_of(file: str) -> list[tuple[str, ...]]:
     if group == "method":
         return [("search", *given["search"], f"method={name}")]
     if group == "space":
-        others = [(c, "genotype=DARTS_V2", f"+space={name}") for c in ("retrain", "cost", "draw", "export")]
-        return [("search", f"+space={name}"), *others]
+        return [("search", f"+space={name}"), ("retrain", "genotype=DARTS_V2", f"+space={name}")]
     if group == "schedule":
         return [(command, *words, f"schedule@trainer.schedule={name}") for command, words in given.items()]
     if group == "format":
@@ -97,6 +96,16 @@ def test_every_file_composes_and_builds(file: str) -> None:
     built: list[Any] = []
     for command, *words in words_of(file):
         builds(composed(command, *words), built)
+
+
+@pytest.mark.parametrize(
+    "space",
+    [name if name == "darts" else pytest.param(name, marks=pytest.mark.slow) for name in options("space")],
+)
+def test_every_command_that_follows_a_search_takes_a_space(space: str) -> None:
+    built: list[Any] = []
+    for command in ("cost", "draw", "export"):
+        builds(composed(command, "genotype=DARTS_V2", f"+space={space}"), built)
 
 
 def test_smoke_gives_each_homogeneous_candidate_an_epoch() -> None:
