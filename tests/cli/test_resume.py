@@ -73,14 +73,15 @@ def leave(name: str, steps: int, cwd: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "steps"),
     [
-        *(("search", steps) for steps in (1, 2, 4)),
+        ("search", 1),
         ("random", 3),
         ("retrain", 6),
-        *(pytest.param(*case, marks=pytest.mark.slow) for case in (("search", 3), ("random", 8), ("retrain", 1))),
+        *(pytest.param("search", steps, marks=pytest.mark.slow) for steps in (2, 3, 4)),
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in (("random", 8), ("retrain", 1))),
     ],
 )
 def test_left_after_a_step_it_ends_as_one_that_was_not(name: str, steps: int, whole: Whole, tmp_path: Path) -> None:
-    """Before the first checkpoint, at one, behind one, and in the epochs after the first."""
+    """Before the first checkpoint, behind one and at the end of an epoch; at one in the test of again and again."""
     leave(name, steps, tmp_path)
     succeed(*CASES[name], *RESUME, cwd=tmp_path)
     assert differences(tmp_path / "run", whole(name)) == []
@@ -112,7 +113,7 @@ def test_left_between_the_last_epoch_and_the_summary_it_ends_the_same(name: str,
 
 def test_processes_that_read_data_change_nothing(tmp_path: Path) -> None:
     photographs = [word for word in image_folder(tmp_path / "photographs") if "workers" not in word]
-    words = ("search", *SPACE, *SMALL, *photographs, "trainer.batch_size=4", "data.workers=2")
+    words = ("search", *SPACE, *SMALL, *photographs, "trainer.batch_size=4", "data.workers=2", "trainer.epochs=2")
     succeed(*words, "hydra.run.dir=whole", cwd=tmp_path)
     with left_after(5):
         call(*words, *RESUME, cwd=tmp_path)

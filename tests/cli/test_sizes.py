@@ -46,23 +46,28 @@ def bits_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    "word",
+    ("word", "command"),
     [
-        "network.channels=16",
-        pytest.param("network.cells=3", marks=pytest.mark.slow),
-        pytest.param("network.stem=cifar", marks=pytest.mark.slow),
-        "network={cells:3}",
+        *(("network.channels=16", command) for command in ("search", "retrain", "cost")),
+        ("network={cells:3}", "search"),
+        *(pytest.param("network={cells:3}", command, marks=pytest.mark.slow) for command in ("retrain", "cost")),
+        pytest.param("network.cells=3", "search", marks=pytest.mark.slow),
+        pytest.param("network.stem=cifar", "search", marks=pytest.mark.slow),
     ],
 )
-def test_sizes_of_the_skeleton_are_refused_where_they_do_nothing(word: str, bits_run: Path, tmp_path: Path) -> None:
+def test_sizes_of_the_skeleton_are_refused_where_they_do_nothing(
+    word: str, command: str, bits_run: Path, tmp_path: Path
+) -> None:
     key = "network.cells" if "cells" in word else word.split("=")[0]
-    wanted = (
+    words = {
+        "search": ("+space=bit_width", *SMALL, *TINY, "hydra.run.dir=run"),
+        "retrain": (f"genotype={bits_run}", *TINY, "hydra.run.dir=run"),
+        "cost": (f"genotype={bits_run}",),
+    }
+    assert call(command, *words[command], word, cwd=tmp_path).error == (
         f"space 'bit_width' has no use for {key}; give what its network has, such as "
         "space.backbone_arguments={channels:32}"
     )
-    assert call("search", "+space=bit_width", *SMALL, *TINY, word, "hydra.run.dir=run", cwd=tmp_path).error == wanted
-    assert call("retrain", f"genotype={bits_run}", *TINY, word, "hydra.run.dir=run", cwd=tmp_path).error == wanted
-    assert call("cost", f"genotype={bits_run}", word, cwd=tmp_path).error == wanted
     assert not {path.name for path in tmp_path.rglob("*")} & {"search.jsonl", "train.jsonl", "genotype.json"}
 
 
@@ -116,31 +121,37 @@ def test_the_number_of_classes_is_used(tmp_path: Path) -> None:
     assert read_json(tmp_path / "run" / "summary.json")["params"] == 5_162 + 2 * (16 + 1)
 
 
+SAID_BY_THE_SPACE = [
+    ("space.widths=[]", "space.widths is empty: give at least one candidate"),
+    ("space.weight_bits=[0,4]", "space.weight_bits holds 0; bits are whole numbers from 1 to 32"),
+    ("space.input_bits=[4,33]", "space.input_bits holds 33; bits are whole numbers from 1 to 32"),
+    ("space.first_bits=40", "space.first_bits holds 40"),
+    ("space.operators=[conv_3x3,pool]", "space.operators holds 'pool'; a convolution may become one of conv_1x1"),
+    ("space.quantizer=dorefa", "space.quantizer is 'dorefa'; give lsq or nice"),
+    ("space.normalization=group", "space.normalization is 'group'; give shared or switchable"),
+    ("space.init_from=nowhere.pt", "space.init_from nowhere.pt is no file"),
+    ("space.backbone_arguments={width:3}", "space.backbone_arguments holds 'width'; the network has depth"),
+]
+"""As tests/search_spaces checks without a command."""
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("space.widths=[]", "space.widths is empty: give at least one candidate"),
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in SAID_BY_THE_SPACE),
         (
             "space.widths=[0.3,1.0]",
             "space.widths holds 0.3, which is no whole number of channels at conv/width, 1.2 of 4",
         ),
-        ("space.weight_bits=[0,4]", "space.weight_bits holds 0; bits are whole numbers from 1 to 32"),
-        ("space.input_bits=[4,33]", "space.input_bits holds 33; bits are whole numbers from 1 to 32"),
         ("space.weight_bits=[4,2.5]", "space.weight_bits is [4, 2.5]"),
-        ("space.first_bits=40", "space.first_bits holds 40"),
         ("space.operators=[conv_3x3]", "space.operators is ['conv_3x3']: one is no choice; give several, or []"),
-        ("space.operators=[conv_3x3,pool]", "space.operators holds 'pool'; a convolution may become one of conv_1x1"),
-        ("space.quantizer=dorefa", "space.quantizer is 'dorefa'; give lsq or nice"),
-        ("space.normalization=group", "space.normalization is 'group'; give shared or switchable"),
         ("space.input_shape=[3,32]", "space.input_shape is [3, 32]; give [channels, height, width]"),
-        ("space.init_from=nowhere.pt", "space.init_from nowhere.pt is no file"),
         ("space.backbone=resnet34", "there is no backbone 'resnet34'; the backbones are resnet20, resnet56"),
         ("space.backbone=null", "there is no network whose size is searched: give space.backbone, or your own"),
         (
             "space.backbone_arguments={depth:8,channels:many}",
             "channels='many', depth=8): TypeError: '<' not supported between instances of 'str' and 'int'",
         ),
-        ("space.backbone_arguments={width:3}", "space.backbone_arguments holds 'width'; the network has depth"),
         (f"space.network={OWN}", "space.network is given beside the backbone 'resnet20'; give space.backbone=null"),
         ("budget.bops=1", "the budget of 1 BOPs cannot be met: the smallest possible cost in this space is"),
         ("budget.bops=1 budget.hard=true", "the budget of 1 BOPs cannot be met: the smallest possible cost"),
