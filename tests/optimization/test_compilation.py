@@ -72,7 +72,7 @@ class Trial:
 
 SPACES = {
     "module": small_space(running=True),
-    "cells": tiny_cells(),
+    "cells": tiny_cells(num_nodes=2),
     "recomputed": CellSpace(name="tiny", operators=("none", "skip_connect"), num_nodes=2, recompute=True),
 }
 

@@ -105,13 +105,17 @@ def through_a_file(state: dict[str, Any] | None, folder: Any) -> dict[str, Any]:
     return load_checkpoint(folder / "checkpoint.pt")
 
 
+@pytest.mark.parametrize(
+    "stops", [pytest.param((2, 5), id="ends"), pytest.param((1, 3, 4), id="others", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("name", [pytest.param(name, marks=MARKS.get(name, ())) for name in PROCESSES])
-def test_left_after_any_step_it_ends_the_same(name: str, tmp_path: Any) -> None:
+def test_left_after_any_step_it_ends_the_same(name: str, stops: tuple[int, ...], tmp_path: Any) -> None:
+    """After the last step of an epoch, and in the middle of one with steps of the alphas; later at all the others."""
     start = PROCESSES[name]
     whole = start(0)
     wanted, _ = ran(whole)
     assert len(wanted) == EPOCHS
-    for stop in range(1, EPOCHS * STEPS):
+    for stop in stops:
         first, state = ran(start(0), stop)
         again = start(7 if "networks" not in name else 0)
         again.load_state_dict(through_a_file(state, tmp_path))

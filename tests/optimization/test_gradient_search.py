@@ -56,7 +56,7 @@ def test_alphas_stand_still_in_warmup() -> None:
 
 @pytest.mark.parametrize("scale", [1e-3, 0.5])
 def test_alphas_start_as_scaled_normal_draws(scale: float) -> None:
-    process = started(recipe(1), space=tiny_cells(), alpha_scale=scale)
+    process = started(recipe(1), space=tiny_cells(num_nodes=2), alpha_scale=scale)
     alphas = torch.cat([alphas for _, alphas in process.bilevel.arch.named()])
     assert len(alphas) == 30
     assert 0.5 * scale < alphas.std() < 1.6 * scale

@@ -139,7 +139,7 @@ def test_homogeneous_cells_have_one_operator_and_read_what_lies_nearest() -> Non
             for node in range(2, 6):
                 wanted = [[operator, node - 2], [operator, node - 1]]
                 assert genotype.decisions[f"{kind}/{node}"] == wanted
-        assert tiny_cells().homogeneous()["sep_conv_3x3"].decisions["normal/3"] == [
+        assert tiny_cells(num_nodes=2).homogeneous()["sep_conv_3x3"].decisions["normal/3"] == [
             ["sep_conv_3x3", 1],
             ["sep_conv_3x3", 2],
         ]

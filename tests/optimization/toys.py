@@ -107,9 +107,9 @@ def batch(seed: int, *, count: int = 6, dtype: torch.dtype = torch.float64) -> B
     return images, torch.randint(3, (count,), generator=generator)
 
 
-def tiny_cells() -> CellSpace:
-    """Cells of two nodes and three operators."""
-    return CellSpace(name="tiny", operators=("none", "skip_connect", "sep_conv_3x3"), num_nodes=2)
+def tiny_cells(num_nodes: int = 1) -> CellSpace:
+    """Cells of few nodes and three operators."""
+    return CellSpace(name="tiny", operators=("none", "skip_connect", "sep_conv_3x3"), num_nodes=num_nodes)
 
 
 # three cells: one normal, two reductions
