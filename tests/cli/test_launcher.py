@@ -178,8 +178,14 @@ def test_a_mistake_is_one_line_and_nothing_is_written(words: tuple[str, ...], pa
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("launcher", ["basic", "processes"])
-@pytest.mark.parametrize("command", ["retrain", "cost", "draw", "export"])
+@pytest.mark.parametrize(
+    ("command", "launcher"),
+    [
+        *((command, "basic") for command in ("retrain", "cost", "draw", "export")),
+        ("retrain", "processes"),
+        *(pytest.param(command, "processes", marks=pytest.mark.slow) for command in ("cost", "draw", "export")),
+    ],
+)
 def test_a_mistake_in_one_run_of_any_command_is_status_1(command: str, launcher: str, tmp_path: Path) -> None:
     """The others go on: a published genotype can be retrained, counted and drawn."""
     words = ("genotype=nothing,DARTS_V2", f"hydra/launcher={launcher}", *(TINY if command == "retrain" else ()))

@@ -100,7 +100,10 @@ def handlers() -> list[Any]:
 @pytest.mark.parametrize(
     ("words", "where", "calls", "number", "said", "kept"),
     [
-        (SEARCH, (Keeper, "after_step"), 1, signal.SIGTERM, "SIGTERM in epoch 0 after step 1", (0, 1)),
+        pytest.param(
+            *(SEARCH, (Keeper, "after_step"), 1, signal.SIGTERM, "SIGTERM in epoch 0 after step 1", (0, 1)),
+            marks=pytest.mark.slow,  # a real process stops so below
+        ),
         (SEARCH, (Keeper, "after_step"), 4, signal.SIGINT, "SIGINT in epoch 1 after step 2", (1, 2)),
         (SEARCH, (SearchLog, "epoch"), 1, signal.SIGUSR1, "SIGUSR1 after epoch 0", (1, 0)),
         (SEARCH, (SearchLog, "finish"), 1, signal.SIGTERM, "SIGTERM after the last epoch", (2, 0)),
