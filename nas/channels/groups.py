@@ -14,8 +14,8 @@ _Members = Mapping[tuple[tuple[int, ...], str], Sequence[int]]
 """(where they occur, why they are fixed) -> the roots of the channels of a group."""
 
 
-def grouped(run: Run, image: Tensor, returned: Sequence[Tensor]) -> Channels:
-    """The channels of a run whose image had the elements `image`, and which returned these tensors.
+def grouped(run: Run, image: Tensor, returned: Sequence[Tensor], output: tuple[int, ...] | str) -> Channels:
+    """The channels of a run whose image had the elements `image`, and which returned these tensors in an output.
 
     A group holds the channels that occur in the same axes of parameters and on the same sides of layers, and that are
     free or fixed for the same reason.
@@ -55,6 +55,7 @@ def grouped(run: Run, image: Tensor, returned: Sequence[Tensor]) -> Channels:
         },
         steps=tuple(run.flow.steps),
         returned=run.flow.of(returned),
+        output=output,
     )
 
 

@@ -79,6 +79,7 @@ class Channels:
         norms: path of a batch or instance norm -> (num_features,) int64, the channels that it sees.
         steps: how layers are connected: the image, then layers and where their ways meet, in order of execution.
         returned: the indices of the steps that the network returns.
+        output: shape of the tensor that it returns, (1, classes) for logits; if it is none its type, as `a dict`.
     """
 
     groups: tuple[ChannelGroup, ...]
@@ -89,6 +90,7 @@ class Channels:
     norms: Mapping[str, Tensor]
     steps: tuple[Step, ...]
     returned: tuple[int, ...]
+    output: tuple[int, ...] | str
 
     def group(self, name: str) -> ChannelGroup:
         """The group of that name; a ValueError that lists the groups if there is none."""

@@ -1,6 +1,7 @@
 """What a network computes, found by one run."""
 
 import copy
+import traceback
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +15,10 @@ from nas.channels.labels import Kind, Labels
 from nas.channels.layer import Channels
 from nas.channels.rehearsal import first_line, rehearsed
 from nas.channels.run import Run, named_tensors
+
+
+class ForwardError(ValueError):
+    """A network that fails at an image: in which layer, and what the error says first."""
 
 
 def trace(network: nn.Module, image_shape: tuple[int, int, int]) -> Channels:
@@ -32,8 +37,8 @@ def trace(network: nn.Module, image_shape: tuple[int, int, int]) -> Channels:
     dense, since nothing tells it from one.
 
     Raises:
-        ValueError: an image that the network can't take, with the first line of its error; a scripted network; a lazy
-            one that has not seen an image.
+        ForwardError: an image that the network can't take.
+        ValueError: a scripted network; a lazy one that has not seen an image.
     """
     _check(network)
     devices = ["meta"] if any(tensor.is_meta for _, tensor in named_tensors(network)) else ["meta", "cpu"]
@@ -79,17 +84,39 @@ def _followed(
     try:
         # In a block of a device transformers don't run fused either, which would hide their layers.
         with torch.device(device), run:
-            returned = list(_tensors_in(copied(image), set()))
+            output = copied(image)
+            returned = list(_tensors_in(output, set()))
     except Exception as error:
         if run.broken is error:
             raise
-        shape = list(image_shape)
-        raise ValueError(f"the network cannot take an image of shape {shape}: {first_line(error)}") from error
+        raise ForwardError(
+            f"the network cannot take an image of shape {list(image_shape)}: {_place(copied, error)} fails: "
+            f"{_reason(error)}"
+        ) from error
     for tensor in returned:
         for line in run.labels(tensor).lines:
             if line is not None:
                 run.unions.fix(line, "the network returns it")
-    return grouped(run, elements, returned)
+    return grouped(run, elements, returned, tuple(output.shape) if isinstance(output, Tensor) else _a(output))
+
+
+def _place(network: nn.Module, error: Exception) -> str:
+    """The innermost module of a network that was running when an error was raised."""
+    paths = {id(module): path for path, module in network.named_modules()}
+    running = (id(frame.f_locals.get("self")) for frame, _ in traceback.walk_tb(error.__traceback__))
+    *_, last = ("", *(paths[module] for module in running if module in paths))
+    return f"layer {last!r}, {_a(network.get_submodule(last))}," if last else "its own code"
+
+
+def _reason(error: Exception) -> str:
+    """What an error says first, and its type where that is needed to understand it."""
+    return first_line(error) if type(error) is RuntimeError else f"{type(error).__name__}: {first_line(error)}"
+
+
+def _a(value: Any) -> str:
+    """The type of a value with its article; None is what it is."""
+    name = type(value).__name__
+    return "None" if value is None else f"{'an' if name[0] in 'AEIOUaeiou' else 'a'} {name}"
 
 
 def _copied(network: nn.Module, device: str) -> nn.Module:

@@ -81,5 +81,14 @@ class Objective:
 
 
 def at_least_float32(logits: Tensor) -> Tensor:
-    """Logits in the precision that losses are computed in: bf16 becomes float32, float64 stays."""
+    """Logits in the precision that losses are computed in: bf16 becomes float32, float64 stays.
+
+    Raises:
+        ValueError: anything but a tensor, as some networks return in training alone.
+    """
+    if not isinstance(logits, Tensor):
+        raise ValueError(
+            f"the network returns a value of type {type(logits).__name__} in training; it must return its logits "
+            "alone, a tensor of shape [N, classes]"
+        )
     return logits.to(torch.promote_types(logits.dtype, torch.float32))

@@ -8,13 +8,14 @@ import torch
 from torch import nn
 
 from nas.architecture import Bar, BarChart, Genotype, Graph
-from nas.channels import Channels, trace
+from nas.channels import Channels, ForwardError, trace
 from nas.costs import CostModel, Seconds
 from nas.space import DiscreteNetwork, IndependentChoices, Skeleton
 from search_spaces.networks.alternatives import with_alternatives
 from search_spaces.networks.backbones import Backbone, backbone_of
 from search_spaces.networks.costs import NetworkCosts
 from search_spaces.networks.discrete import decide
+from search_spaces.networks.ends import require_logits, why_refused
 from search_spaces.networks.homogeneous import homogeneous
 from search_spaces.networks.places import Places, Sizes, find_places
 from search_spaces.networks.pretrained import load_pretrained
@@ -114,8 +115,10 @@ class NetworkSpace(IndependentChoices):
         network = self._network(skeleton)
         if self.init_from is not None:
             load_pretrained(network, self.init_from)
+        channels, places = self._places(skeleton)
+        require_logits(channels, skeleton.num_classes)
         return SizedSupernet(
-            network, *self._places(skeleton), self.sizes.widths, self.quantization, switchable=self.switchable
+            network, channels, places, self.sizes.widths, self.quantization, switchable=self.switchable
         )
 
     def compiled_parts(self, supernet: nn.Module) -> Sequence[nn.Module]:
@@ -183,6 +186,13 @@ class NetworkSpace(IndependentChoices):
         if skeleton not in self._traced:
             with torch.device("cpu"), torch.random.fork_rng(devices=[]):
                 network = self._network(skeleton)
-                channels = trace(network, skeleton.image_shape)
+                try:
+                    channels = trace(network, skeleton.image_shape)
+                except ForwardError as error:
+                    raise ValueError(why_refused(error, skeleton, self._listed, self._trace)) from error
+                require_logits(channels)
                 self._traced[skeleton] = channels, find_places(network, channels, self.sizes)
         return self._traced[skeleton]
+
+    def _trace(self, skeleton: Skeleton) -> Channels:
+        return trace(self._network(skeleton), skeleton.image_shape)

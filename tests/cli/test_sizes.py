@@ -180,7 +180,7 @@ def test_mistakes_in_a_space_are_one_line(words: str, message: str, tmp_path: Pa
         ("{_target_: tests.cli.test_sizes.None, _partial_: true}", "which cannot be found or is no class or function"),
         ("tests.cli.test_sizes.Own", "space.network is 'tests.cli.test_sizes.Own'; should be callable"),
         (OWN, "the network cannot take an image of shape [3, 32, 32]: "),
-        (OWN.replace("Own", "Broken"), "the network cannot take an image of shape [3, 32, 32]: 'tokens'"),
+        (OWN.replace("Own", "Broken"), "an image of shape [3, 32, 32]: its own code fails: KeyError: 'tokens'; mend"),
         (
             OWN.replace("}", ",hidden:wide}"),
             "space.network.hidden is 'wide'; should be a valid integer",
