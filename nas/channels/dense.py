@@ -1,7 +1,7 @@
 """Rules for convolutions and linear layers, which read channels and write others."""
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,6 +63,7 @@ def linear(call: Call, passes: list[Pass]) -> list[Lines]:
         "groups": 1,
         "kernel": 1,
         "positions": rows,
+        "outputs": rows,
         "bias": bool(added),
         "depthwise": False,
         "input_shape": (size_in,) if rows == 1 else (rows, size_in),
@@ -110,13 +111,20 @@ def _sizes(call: Call, x: Tensor, kernel_size: tuple[int, ...]) -> dict[str, Any
         "kernel": math.prod(kernel_size),
         "positions": math.prod((x if transposed else y).shape[2:]),
         "bias": "bias" in call.named,
+        "outputs": math.prod(y.shape[2:]),
         "input_shape": tuple(x.shape[1:]),
         "signature": {
             "kernel_size": kernel_size,
-            **{key: tuple(call.arguments[key]) for key in ("stride", "padding", "dilation")},
+            **{key: _on_axes(call.arguments[key], kernel_size) for key in ("stride", "padding", "dilation")},
+            "output_padding": _on_axes(call.arguments["output_padding"], kernel_size) if transposed else (),
             "transposed": (int(transposed),),
         },
     }
+
+
+def _on_axes(given: Sequence[int], axes: Sequence[int]) -> tuple[int, ...]:
+    """A number for each axis, of one for all or one for each."""
+    return tuple(given) * (len(axes) // len(given))
 
 
 def _source(weight: Operand) -> str:

@@ -22,14 +22,15 @@ class Layer:
         groups: of the convolution; 1 for a linear layer.
         kernel: number of positions of the kernel, as 9 for 3x3; 1 for a linear layer.
         positions: output pixels of one image (input pixels of a transposed convolution), or rows of a linear layer.
+        outputs: output pixels of one image also of a transposed convolution, or rows.
         bias: whether it adds one.
         depthwise: whether groups == in_channels > 1, so that its channels are the same on both sides.
         reads: (in_channels,) int64, the channel that each input channel is; a linear layer after a flatten reads one
             channel at several features.
         writes: (out_channels,) int64.
         input_shape: of one image, such as (16, 32, 32).
-        signature: what else its speed depends on: kernel_size, stride, padding, dilation, each one number an axis, and
-            transposed, (0,) or (1,). Empty for a linear layer.
+        signature: what else its speed depends on: kernel_size, stride, padding, dilation, each one number an axis,
+            transposed, (0,) or (1,), and output_padding, which is empty unless it is. Empty for a linear layer.
     """
 
     path: str
@@ -39,6 +40,7 @@ class Layer:
     groups: int
     kernel: int
     positions: int
+    outputs: int
     bias: bool
     depthwise: bool
     reads: Tensor

@@ -34,11 +34,21 @@ def bops_of_filter(positions: int, kernel: int, weight_bits: int, input_bits: Se
     return _operations(positions, kernel * len(input_bits), (weight_bits - 1) * kernel * sum(input_bits), largest_sum)
 
 
-@cache
 def bops_per_output(fan_in: int, weight_bits: int, input_bits: int) -> int:
     """BOPs of one number that a layer gives out, by `bops_of_filter`: a sum of `fan_in` = C k^2 products."""
-    largest_sum = fan_in * _largest_weight(weight_bits) * (2**input_bits - 1)
-    return _operations(1, fan_in, (weight_bits - 1) * fan_in * input_bits, largest_sum)
+    return bops_of_sums(fan_in, 1, weight_bits, input_bits)
+
+
+@cache
+def bops_of_sums(products: int, outputs: int, weight_bits: int, input_bits: int) -> int:
+    """BOPs of so many numbers that are sums of so many products in all, by `bops_of_filter`.
+
+    A transposed convolution sums unequally many for its outputs: accumulators are as wide as the mean needs, rounded
+    up.
+    """
+    largest_sum = -(-products // outputs) * _largest_weight(weight_bits) * (2**input_bits - 1)
+    additions = max(products - outputs, 0)
+    return (weight_bits - 1) * input_bits * products + additions * _ceil_log2(largest_sum)
 
 
 def _operations(outputs: int, fan_in: int, multiplications: int, largest_sum: int) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 
 from nas.architecture import Candidate, Choice
-from nas.costs.bops import bops_per_output
+from nas.costs.bops import bops_of_sums
 from nas.costs.layers import ChannelParameters, SearchedLayer
 from nas.costs.model import CostModel
 from nas.costs.quantity import Quantity
@@ -44,8 +44,9 @@ def bops(choices: Choices, layers: Iterable[SearchedLayer]) -> CostModel:
 
     def term(layer: SearchedLayer) -> CostTerm:
         def cost(present: float, inputs: float, writes: float, weight_bits: float, input_bits: float) -> float:
-            each = bops_per_output(int(inputs) * layer.kernel, int(weight_bits), int(input_bits))
-            return present * writes * layer.positions * each
+            products = int(inputs * writes) * layer.kernel * layer.positions
+            outputs = int(writes) * (layer.outputs or layer.positions)
+            return present * bops_of_sums(products, outputs, int(weight_bits), int(input_bits))
 
         here = _presence(layer.present, choices)
         quantities = (here, layer.inputs, layer.writes, layer.weight_bits, layer.input_bits)

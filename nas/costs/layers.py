@@ -15,9 +15,10 @@ class SearchedLayer:
     """A convolution or linear layer whose numbers of channels, weight bits and input bits may be searched.
 
     `kernel` is the number of kernel elements, `positions` that of output pixels for one image, 1 and 1 for a linear
-    layer on features. `reads` and `writes` are all its input and output channels; `groups` stays as it is, but a
-    `depthwise` layer has as many as it reads channels. `present` is the (choice, candidate) under which the layer
-    exists. `window` and `size` are what its latency depends on besides, as in `LayerShape`.
+    layer on features; a transposed convolution has its input pixels as `positions`, and `outputs` besides. `reads` and
+    `writes` are all its input and output channels; `groups` stays as it is, but a `depthwise` layer has as many as it
+    reads channels. `present` is the (choice, candidate) under which the layer exists. `window` and `size` are what its
+    latency depends on besides, as in `LayerShape`.
     """
 
     name: str
@@ -33,6 +34,7 @@ class SearchedLayer:
     present: tuple[str, Candidate] | None = None
     window: Window | None = None
     size: tuple[int, ...] = ()
+    outputs: int | None = None
 
     @property
     def inputs(self) -> Quantity:

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from nas.costs.bops import bops_per_output
+from nas.costs.bops import bops_of_sums
 
 
 @runtime_checkable
@@ -45,7 +45,7 @@ class Operations(TorchDispatchMode):
         if func.overloadpacket in flop_registry:
             macs = flop_registry[func.overloadpacket](*args, **(kwargs or {}), out_val=out) // 2
             self.macs += macs
-            self.bops += out.numel() * bops_per_output(macs // out.numel(), *self._bits[-1])
+            self.bops += bops_of_sums(macs, out.numel(), *self._bits[-1])
         return out
 
     def _leave(self) -> None:

@@ -55,16 +55,19 @@ def _layer(shape: LayerShape) -> nn.Module:
     if shape.window is None:
         return nn.Linear(shape.in_channels, shape.out_channels, bias=shape.bias)
     window = shape.window
-    return nn.Conv2d(
+    kind = getattr(nn, f"Conv{'Transpose' if window.transposed else ''}{len(window.kernel)}d")
+    layer: nn.Module = kind(
         shape.in_channels,
         shape.out_channels,
         window.kernel,
-        window.stride,
-        window.padding,
-        window.dilation,
+        stride=window.stride,
+        padding=window.padding,
+        dilation=window.dilation,
         groups=shape.groups,
         bias=shape.bias,
+        **({"output_padding": window.output_padding} if window.transposed else {}),
     )
+    return layer
 
 
 def _input(shape: LayerShape, batch_size: int) -> tuple[int, ...]:

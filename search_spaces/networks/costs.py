@@ -84,6 +84,7 @@ class NetworkCosts:
             self.places.present(layer.path),
             _window(layer),
             layer.input_shape[1:],
+            layer.outputs,
         )
 
     def _size(self, numbers: Tensor) -> Quantity:
@@ -139,8 +140,6 @@ def _chosen(choice: str, candidates: Sequence[int]) -> Quantity:
 def _window(layer: Layer) -> Window | None:
     if layer.kind == "linear":
         return None
-    kernel, stride, padding, dilation = (
-        (sizes[0], sizes[-1])
-        for sizes in (layer.signature[key] for key in ("kernel_size", "stride", "padding", "dilation"))
-    )
-    return Window(kernel, stride, padding, dilation)
+    keys = ("stride", "padding", "dilation", "output_padding")
+    sides = {key: layer.signature[key] for key in keys}
+    return Window(layer.signature["kernel_size"], **sides, transposed=layer.signature["transposed"] == (1,))
