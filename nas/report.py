@@ -1,19 +1,16 @@
 """Compares runs: `python -m nas.report DIR...` prints tables of results and draws accuracy against cost."""
 
 import argparse
-import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from nas.cli.accuracy_cost import accuracy_cost
 from nas.reading import one_line
 from nas.tracking import (
     COSTS,
     COUNTED,
-    CandidateRow,
-    Row,
     Runs,
-    Spread,
     candidates_to_markdown,
     collect,
     is_run,
@@ -34,7 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         runs = _finished(arguments.folders)
         table, candidates = tabulate(runs), tabulate_candidates(runs)
-        picture = _accuracy_cost(table.rows, candidates, COUNTED.get(arguments.cost, arguments.cost))
+        cost = COUNTED.get(arguments.cost, arguments.cost)
+        picture = accuracy_cost(table.rows, candidates, cost, by_space=arguments.fronts == "space")
         out = arguments.out or _default_out(arguments.folders[0])
         out.mkdir(parents=True, exist_ok=True)
         sys.stdout.write(to_markdown(table))
@@ -78,6 +76,14 @@ def _parser() -> argparse.ArgumentParser:
         default="macs",
         help="what the picture draws accuracy against (default: macs)",
     )
+    parser.add_argument(
+        "--fronts",
+        choices=["data", "space"],
+        default="data",
+        help="what competes in one Pareto front: all networks of one data set, or those of one space only. Either way "
+        "test accuracies, validation accuracies of networks trained alone, and those of the supernets of each space "
+        "compete apart (default: data)",
+    )
     return parser
 
 
@@ -96,43 +102,6 @@ def _finished(folders: Sequence[Path]) -> Runs:
             f"no finished run in {', '.join(map(str, folders))}; {len(runs.left_out)} unfinished or unreadable{first}"
         )
     return runs
-
-
-def _accuracy_cost(rows: Sequence[Row], candidates: Sequence[CandidateRow], cost: str) -> bytes:
-    """A PNG with one point a row and a candidate: a cost, and accuracy in percent with its standard deviation."""
-    from nas.rendering import Point, scatter  # here, so that --help and errors do not wait for matplotlib
-
-    def point(label: str, x: float | None, accuracy: Spread, measure: str) -> Point:
-        if x is None:
-            raise ValueError(f"{label} has no {cost}: its runs did not count it; give --cost macs or --cost params")
-        return Point(label, x, 100 * accuracy.mean, None if accuracy.std is None else 100 * accuracy.std, measure)
-
-    measured = [
-        (label, getattr(row, cost), row.accuracy, _measure(row)) for label, row in zip(_labels(rows), rows, strict=True)
-    ]
-    measured += [(_group(row, candidates), row.costs.get(cost), row.valid_accuracy, "validation") for row in candidates]
-    points = [point(*one) for one in measured if math.isfinite(one[2].mean)]
-    title = "Accuracy against cost, mean ± std over seeds"
-    return scatter(points, x_label=COSTS[cost], y_label="accuracy (%)", title=title)
-
-
-def _group(row: CandidateRow, rows: Sequence[CandidateRow]) -> str:
-    """What the candidates of one method are called, with the space where there are several."""
-    several = len({other.space for other in rows}) > 1
-    return f"{row.method} candidates, validation" + (f", {row.space}" if several else "")
-
-
-def _measure(row: Row) -> str:
-    return "test" if row.test_accuracy else "validation"
-
-
-def _labels(rows: Sequence[Row]) -> list[str]:
-    """What tells each row from the others: its method, and whatever else not all rows share."""
-    parts = [[row.command, row.space, _measure(row), *row.further_setting] for row in rows]
-    shared = set(parts[0]).intersection(*parts)
-    return [
-        " ".join([row.method, *(p for p in part if p not in shared)]) for row, part in zip(rows, parts, strict=True)
-    ]
 
 
 if __name__ == "__main__":

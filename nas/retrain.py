@@ -29,7 +29,7 @@ from nas.cli.progress import progress, shown
 from nas.cli.regularization import require_regularizable
 from nas.cli.resuming import Keeper, Left, left_by, take_up
 from nas.cli.rollback import epochs_of
-from nas.cli.sameness import deciding
+from nas.cli.sameness import deciding, deciding_values
 from nas.cli.settings import Retrain
 from nas.cli.signals import StopSignals
 from nas.costs import count
@@ -186,6 +186,10 @@ def _summary(settings: Retrain, parts: Parts, metrics: dict[str, float], seconds
     found = parts.found_by
     words = normalised(deciding(HydraConfig.get().overrides.task))
     own = [word for word in words if not (found and word.startswith("genotype="))]
+    config = deciding_values(settings.model_dump(), words, {"data": str(HydraConfig.get().runtime.choices["data"])})
+    if found:
+        del config["genotype"]  # of another folder for each seed
+        config |= {f"search.{key}": value for key, value in (found.config or {"setting": found.setting}).items()}
     return Summary(
         command="retrain",
         space=parts.space.name,
@@ -199,6 +203,7 @@ def _summary(settings: Retrain, parts: Parts, metrics: dict[str, float], seconds
         epochs=settings.trainer.epochs,
         device=device_words(parts.training.device),
         wall_seconds=seconds,
+        config=config,
     )
 
 

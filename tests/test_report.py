@@ -42,7 +42,7 @@ def test_a_sweep_gets_its_table_and_picture(sweep, drawn, capsys):
     assert report.main([str(sweep)]) == 0
     printed = capsys.readouterr()
     assert printed.out == (sweep / "summary.md").read_text()
-    assert "| search | darts | first_order | 2 | 62.50 ± 17.68 | 1,000 | 4,000 | 12.5 |" in printed.out
+    assert "| search | darts | first_order | 0, 1 | 62.50 ± 17.68 | 1,000 | 4,000 | 12.5 |" in printed.out
     assert f"- `{sweep}/failed`: unfinished" in printed.out
     assert printed.err == f"wrote summary.md, summary.csv and accuracy_cost.png into {sweep}\n"
     rows = list(csv.DictReader((sweep / "summary.csv").read_text().splitlines()))
@@ -67,11 +67,11 @@ def test_labels_say_what_the_rows_do_not_share(tmp_path, drawn):
     assert report.main([str(tmp_path)]) == 0
     assert [point.group for point in drawn[0][0]] == [
         "first_order retrain test",
-        "first_order search validation method.tau=1",
-        "first_order search validation method.tau=5",
+        "first_order search supernet validation method.tau=1",
+        "first_order search supernet validation method.tau=5",
     ]
     assert [point.y_error for point in drawn[0][0]] == [None, None, None]
-    assert [point.measure for point in drawn[0][0]] == ["test", "validation", "validation"]
+    assert [point.measure for point in drawn[0][0]] == ["test", "supernet validation", "supernet validation"]
 
 
 def test_out_is_made_and_used(sweep, tmp_path):
@@ -164,6 +164,7 @@ def test_candidates_get_a_table_of_their_own(baselines, capsys):
     rows = list(csv.DictReader((baselines / "candidates.csv").read_text().splitlines()))
     assert [row["name"] for row in rows] == ["skip", "sep", "random 0", "random 0"]
     assert rows[0] == {
+        "data": "",
         "space": "darts",
         "method": "homogeneous",
         "setting": "method=homogeneous",
@@ -210,7 +211,7 @@ def test_another_cost_can_be_drawn(cost, metric, title, tmp_path, drawn):
 
 def test_a_cost_that_a_run_lacks(baselines, capsys):
     for words, label in (
-        ([baselines], "first_order"),
+        ([baselines], "first_order supernet validation"),
         ([baselines / "homogeneous0", "--out", baselines], "homogeneous"),
     ):
         message = error([*words, "--cost", "memory"], capsys)
@@ -229,3 +230,38 @@ def test_candidates_that_cannot_be_read(line, baselines, capsys):
     path = baselines / "random0" / "candidates.jsonl"
     path.write_text(path.read_text() + line + "\n")
     assert f"{path}, line 2" in error([baselines], capsys)
+
+
+# what competes in a Pareto front
+
+
+def test_only_networks_of_one_data_set_compete_and_supernets_of_one_space(tmp_path, drawn):
+    for number, (data, space) in enumerate([("digits", "darts"), ("digits", "pc_darts"), ("svhn", "darts")]):
+        config = {"data": data, "space.name": space}
+        run(tmp_path / f"s{number}", space=space, setting=[], config=config)
+        run(tmp_path / f"r{number}", space=space, setting=[], config=config, command="retrain", metrics=RETRAIN)
+    assert report.main([str(tmp_path)]) == 0
+    assert report.main([str(tmp_path), "--fronts", "space"]) == 0
+    (default, labels), (by_space, _) = drawn
+    assert [point.measure for point in default] == [
+        *("test, digits", "test, svhn", "test, digits"),
+        *("supernet validation, digits, darts", "supernet validation, svhn, darts"),
+        "supernet validation, digits, pc_darts",
+    ]
+    of_tests = ["test, digits, darts", "test, svhn, darts", "test, digits, pc_darts"]
+    assert [point.measure for point in by_space[:3]] == of_tests
+    assert labels["title"] == "Accuracy against cost, mean ± std over seeds"
+    assert "| retrain | svhn | darts | first_order |" in (tmp_path / "summary.md").read_text()
+
+
+def test_one_data_set_is_named_in_the_title(tmp_path, drawn):
+    run(tmp_path / "0", config={"data": "digits"})
+    assert report.main([str(tmp_path)]) == 0
+    assert drawn[0][1]["title"] == "Accuracy against cost on digits, mean ± std over seeds"
+
+
+def test_networks_trained_alone_do_not_compete_with_supernets(baselines, drawn):
+    """The row of a baseline is its best candidate, whose accuracy is its own; that of a search is its supernet's."""
+    assert report.main([str(baselines)]) == 0
+    measures = {point.group.split()[0]: point.measure for point in drawn[0][0]}
+    assert measures == {"first_order": "supernet validation", "random": "validation", "homogeneous": "validation"}

@@ -34,6 +34,16 @@ def deciding(words: Iterable[str]) -> tuple[str, ...]:
     return tuple(word for word in words if next((key for _, key, _ in overrides([word])), "") not in FREE)
 
 
+def deciding_values(settings: Mapping[str, Any], words: Iterable[str], choices: Mapping[str, str]) -> dict[str, Any]:
+    """The values that say what a run computes, by dotted keys, without its seed; `choices` names the parts of groups.
+
+    Where the data lie is one of them only if the words of the command say it.
+    """
+    typed = {key for word in words for _, key, _ in overrides([word])}
+    left_out = {*FREE, "seed", "data.download", *({"data.root"} - typed)}
+    return {**choices, **{key: value for key, value in flat(settings).items() if key not in left_out}}
+
+
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """The values of a nested mapping by their dotted keys."""
     found: dict[str, Any] = {}

@@ -8,7 +8,7 @@ from pathlib import Path
 from nas.architecture import EpochRecord
 from nas.cli.budgets import beside_counts, require_counted, spent_in_words
 from nas.cli.progress import shown
-from nas.cli.sameness import flat
+from nas.cli.sameness import deciding_values, flat
 from nas.cli.search_job import Job, Parts
 from nas.optimization import Budget, SearchProcess
 from nas.tracking import Summary, device_words
@@ -43,6 +43,7 @@ def summary_of(job: Job, parts: Parts, record: EpochRecord, ahead: Mapping[str, 
         epochs=record.epoch + 1,
         device=device_words(parts.device, job.settings.trainer.devices),
         wall_seconds=before + time.time() - job.started,
+        config=deciding_values(job.settings.model_dump(), job.overrides, {"data": job.choices["data"]}),
     )
 
 

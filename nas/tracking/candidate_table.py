@@ -3,17 +3,18 @@
 import csv
 import io
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from nas.tracking.candidates import Candidate, read_candidates
 from nas.tracking.files import write_atomically
 from nas.tracking.formats import COSTS, markdown_table, percent
-from nas.tracking.runs import Runs, group
+from nas.tracking.runs import Runs, group, grouped, shared_setting
 from nas.tracking.summary import Summary
 from nas.tracking.table import Spread, further_setting, spread
 
-COLUMNS = ("space", "method", "setting", "name", "seeds", "valid_accuracy", "valid_accuracy_std", *COSTS)
+COLUMNS = ("data", "space", "method", "setting", "name", "seeds", "valid_accuracy", "valid_accuracy_std", *COSTS)
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,12 @@ class CandidateRow:
     seeds: tuple[int, ...]
     valid_accuracy: Spread
     costs: Mapping[str, float]
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def data(self) -> str:
+        """The name of the data set; "" in a run of a former version."""
+        return str(self.config.get("data", ""))
 
 
 def tabulate_candidates(runs: Runs) -> tuple[CandidateRow, ...]:
@@ -36,19 +43,21 @@ def tabulate_candidates(runs: Runs) -> tuple[CandidateRow, ...]:
         ValueError: a run whose candidates cannot be read.
     """
     groups: dict[tuple[object, ...], list[tuple[Summary, Candidate]]] = {}
+    settings = {group(members[0]): shared_setting(members) for members in grouped(runs.finished.values())}
     for summary, candidate in _found(runs):
         key = (*group(summary), candidate.record.name, candidate.record.genotype.to_json())
         groups.setdefault(key, []).append((summary, candidate))
-    return tuple(_row(members) for members in groups.values())
+    return tuple(_row(members, settings[group(members[0][0])]) for members in groups.values())
 
 
 def candidates_to_markdown(rows: tuple[CandidateRow, ...]) -> str:
     """The table for people: accuracies in percent; empty where there are no candidates."""
     cells = [
         {
+            "data": row.data,
             "space": row.space,
             "method": row.method,
-            "setting": " ".join(further_setting(row.setting, row.space, row.method)),
+            "setting": " ".join(further_setting(row.setting, row.space, row.method, row.data)),
             "candidate": row.name,
             "seeds": ", ".join(map(str, row.seeds)),
             "valid accuracy (%)": percent(row.valid_accuracy),
@@ -67,6 +76,7 @@ def candidates_to_csv(rows: tuple[CandidateRow, ...]) -> str:
     for row in rows:
         writer.writerow(
             {
+                "data": row.data,
                 "space": row.space,
                 "method": row.method,
                 "setting": " ".join(row.setting),
@@ -87,18 +97,20 @@ def write_candidates(folder: Path | str, rows: tuple[CandidateRow, ...]) -> None
 
 
 def _found(runs: Runs) -> Iterator[tuple[Summary, Candidate]]:
-    ordered = sorted(runs.finished.items(), key=lambda item: (group(item[1]), item[1].seed))
-    return ((summary, candidate) for folder, summary in ordered for candidate in read_candidates(folder))
+    folders = {id(summary): folder for folder, summary in runs.finished.items()}
+    ordered = (summary for members in grouped(runs.finished.values()) for summary in members)
+    return ((summary, candidate) for summary in ordered for candidate in read_candidates(folders[id(summary)]))
 
 
-def _row(members: list[tuple[Summary, Candidate]]) -> CandidateRow:
+def _row(members: list[tuple[Summary, Candidate]], setting: tuple[str, ...]) -> CandidateRow:
     summary, first = members[0]
     return CandidateRow(
         space=summary.space,
         method=summary.method,
-        setting=summary.setting,
+        setting=setting,
         name=first.record.name,
         seeds=tuple(summary.seed for summary, _ in members),
         valid_accuracy=spread([candidate.record.valid_accuracy for _, candidate in members]),
         costs=first.costs,
+        config=summary.config,
     )

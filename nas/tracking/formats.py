@@ -12,6 +12,7 @@ from nas.tracking.table import Row, Spread, Table
 CSV_COLUMNS = (
     "status",
     "command",
+    "data",
     "space",
     "method",
     "setting",
@@ -43,7 +44,8 @@ def write_table(folder: Path | str, table: Table) -> None:
 def to_markdown(table: Table) -> str:
     """A table with accuracies in percent, mean ± std over seeds, and below it a line for each run left out.
 
-    The setting leaves out space and method, which have columns of their own; a column without entries is not shown.
+    The seeds are listed. The setting leaves out data, space and method, which have columns of their own; a column
+    without entries is not shown.
     """
     lines = markdown_table([_cells(row) for row in table.rows], numbers=NUMBERS)
     if table.left_out:
@@ -82,7 +84,7 @@ def to_csv(table: Table) -> str:
 
 def _cells(row: Row) -> dict[str, str]:
     numbers = (
-        str(len(row.seeds)),
+        ", ".join(map(str, row.seeds)),
         percent(row.test_accuracy),
         percent(row.valid_accuracy),
         f"{row.params:,.0f}",
@@ -90,7 +92,13 @@ def _cells(row: Row) -> dict[str, str]:
         "" if row.bops is None else f"{row.bops:,.0f}",
         f"{row.wall_seconds:,.1f}",
     )
-    words = {"command": row.command, "space": row.space, "method": row.method, "setting": " ".join(row.further_setting)}
+    words = {
+        "command": row.command,
+        "data": row.data,
+        "space": row.space,
+        "method": row.method,
+        "setting": " ".join(row.further_setting),
+    }
     return {**words, **dict(zip(NUMBERS, numbers, strict=True))}
 
 
@@ -98,10 +106,11 @@ def _record(row: Row) -> dict[str, str | int | float | None]:
     return {
         "status": "finished",
         "command": row.command,
+        "data": row.data,
         "space": row.space,
         "method": row.method,
         "setting": " ".join(row.setting),
-        "seeds": len(row.seeds),
+        "seeds": " ".join(map(str, row.seeds)),
         **_fractions("test_accuracy", row.test_accuracy),
         **_fractions("valid_accuracy", row.valid_accuracy),
         "params": row.params,

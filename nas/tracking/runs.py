@@ -1,7 +1,8 @@
 """Finding what runs left on disk."""
 
+import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,8 +61,25 @@ def collect(folders: Iterable[Path | str]) -> Runs:
 
 
 def group(summary: Summary) -> tuple[str, str, str, tuple[str, ...]]:
-    """What runs have in common that differ in the seed alone: command, space, method and setting."""
-    return summary.command, summary.space, summary.method, summary.setting
+    """What runs have in common that differ in the seed alone: command, space, method and config.
+
+    A run of a former version has no config, but the setting that was written down for it.
+    """
+    config = tuple(f"{key}={json.dumps(value)}" for key, value in sorted(summary.config.items()))
+    return summary.command, summary.space, summary.method, config or summary.setting
+
+
+def grouped(summaries: Iterable[Summary]) -> list[list[Summary]]:
+    """The runs that differ in the seed alone, in its order; sorted by command, space, method and setting."""
+    groups: dict[object, list[Summary]] = {}
+    for summary in sorted(summaries, key=lambda one: (one.command, one.space, one.method, one.setting)):
+        groups.setdefault(group(summary), []).append(summary)
+    return [sorted(members, key=lambda one: one.seed) for members in groups.values()]
+
+
+def shared_setting(members: Sequence[Summary]) -> tuple[str, ...]:
+    """What was asked for in all of these runs; what some have by default and others by name is not in it."""
+    return tuple(word for word in members[0].setting if all(word in other.setting for other in members))
 
 
 def _why_unfinished(folder: Path) -> str:

@@ -35,6 +35,7 @@ KINDS = {
     "versions": dict,
 }
 
+_FIELDS = {*KINDS, *FORMAT, "config"}
 COUNTS = ("seed", "params", "macs", "epochs", "wall_seconds")
 
 
@@ -43,7 +44,9 @@ class Summary:
     """A finished run.
 
     `setting` is what was asked for on the command line apart from the seed; runs that differ in the seed alone have
-    equal settings and are averaged. `metrics` holds what its command must give (METRICS) and any further number, such
+    equal settings and are averaged. `config` are the values behind it, those of the defaults among them, by dotted keys
+    and without what tells seeds or machines apart: where there are any, runs of equal ones are averaged, whatever was
+    written down. `metrics` holds what its command must give (METRICS) and any further number, such
     as bops and memory_bytes of the network; losses are in nats, accuracies fractions in [0, 1]. `device` is in words.
 
     Raises:
@@ -63,6 +66,7 @@ class Summary:
     device: str
     wall_seconds: float
     versions: Mapping[str, str] = field(default_factory=versions)
+    config: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "setting", normalised(self.setting))
@@ -72,12 +76,12 @@ class Summary:
             raise ValueError(
                 f"the summary of a {self.command} lacks {', '.join(missing)}; give NaN for what is unknown"
             )
-        if clashing := [name for name in self.metrics if name in {*KINDS, *FORMAT}]:
+        if clashing := [name for name in self.metrics if name in _FIELDS]:
             raise ValueError(f"a metric cannot be called {clashing[0]!r}, which is a field of a summary: rename it")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON data: the fields, with each metric at the top level; null stands for NaN."""
-        data = {name: getattr(self, name) for name in KINDS}
+        data = {name: getattr(self, name) for name in (*KINDS, *(["config"] if self.config else []))}
         return json_data({**FORMAT, **data, "genotype": self.genotype.to_dict(), **self.metrics})
 
     @classmethod
@@ -95,8 +99,10 @@ class Summary:
             raise ValueError(f"its {negative[0]!r} is {data[negative[0]]}, which is below 0")
         if not all(isinstance(word, str) for word in data["setting"]):
             raise ValueError(f"its 'setting' is {shown(data['setting'])}, not a list of words")
-        metrics = {key: _number(key, value) for key, value in data.items() if key not in {*KINDS, *FORMAT}}
-        known = {name: data[name] for name in KINDS}
+        if not isinstance(data.get("config", {}), dict):
+            raise ValueError(f"its 'config' is {shown(data['config'])}, not {dict}")
+        metrics = {key: _number(key, value) for key, value in data.items() if key not in _FIELDS}
+        known = {**{name: data[name] for name in KINDS}, "config": data.get("config", {})}
         return cls(**{**known, "genotype": Genotype.from_dict(data["genotype"])}, metrics=metrics)
 
 

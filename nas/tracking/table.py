@@ -1,12 +1,12 @@
 """The table of results: one row for the runs that differ in the seed alone."""
 
-import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from nas.tracking.runs import LeftOut, Runs, group
+from nas.tracking.runs import LeftOut, Runs, grouped, shared_setting
 from nas.tracking.summary import Summary
 
 
@@ -20,7 +20,10 @@ class Spread:
 
 @dataclass(frozen=True)
 class Row:
-    """The mean over the runs of one group: accuracies as fractions, None where no run measured one."""
+    """The mean over the runs of one group: accuracies as fractions, None where no run measured one.
+
+    `config` is that of the runs, `data` the name of their data, where the summaries have it.
+    """
 
     command: str
     space: str
@@ -34,11 +37,17 @@ class Row:
     wall_seconds: float
     bops: float | None = None
     memory_bytes: float | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def data(self) -> str:
+        """The name of the data set; "" in a run of a former version."""
+        return str(self.config.get("data", ""))
 
     @property
     def further_setting(self) -> tuple[str, ...]:
-        """The setting without what `space` and `method` say already."""
-        return further_setting(self.setting, self.space, self.method)
+        """The setting without what `space`, `method` and `data` say already."""
+        return further_setting(self.setting, self.space, self.method, self.data)
 
     @property
     def accuracy(self) -> Spread:
@@ -56,16 +65,39 @@ class Table:
     left_out: tuple[LeftOut, ...]
 
 
-def further_setting(setting: Sequence[str], space: str, method: str) -> tuple[str, ...]:
-    """A setting without the space and the method, which have columns of their own."""
-    return tuple(override for override in setting if override not in (f"space={space}", f"method={method}"))
+def further_setting(setting: Sequence[str], space: str, method: str, data: str) -> tuple[str, ...]:
+    """A setting without the space, the method and the data, which have columns of their own."""
+    said = (f"space={space}", f"method={method}", f"data={data}")
+    return tuple(override for override in setting if override not in said)
+
+
+_OF_TRAINING = ("download", "workers", "padding", "flip", "cutout", "mean", "std")
+"""Settings of data that change neither the images that accuracies are measured on nor their shape."""
+
+
+def data_names(configs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What the data of each of these runs is called, alike only where accuracies and costs compare.
+
+    Where data sets of one name differ, as in their split or the size of their images, what differs is said.
+    """
+    found = [
+        {key: value for key, value in config.items() if key.startswith("data.") and key[5:] not in _OF_TRAINING}
+        for config in configs
+    ]
+    names = []
+    for config, settings in zip(configs, found, strict=True):
+        namesakes = [
+            other for each, other in zip(configs, found, strict=True) if each.get("data") == config.get("data")
+        ]
+        keys = sorted({key for other in namesakes for key in other})
+        differing = [key for key in keys if any(other.get(key) != namesakes[0].get(key) for other in namesakes)]
+        names.append(" ".join([str(config.get("data", "")), *(f"{key}={settings.get(key)}" for key in differing)]))
+    return names
 
 
 def tabulate(runs: Runs) -> Table:
     """Groups the finished runs over their seeds and averages each group."""
-    summaries = sorted(runs.finished.values(), key=lambda summary: (group(summary), summary.seed))
-    rows = tuple(_row(list(members)) for _, members in itertools.groupby(summaries, key=group))
-    return Table(rows, runs.left_out)
+    return Table(tuple(map(_row, grouped(runs.finished.values()))), runs.left_out)
 
 
 def spread(values: Sequence[float]) -> Spread:
@@ -74,12 +106,11 @@ def spread(values: Sequence[float]) -> Spread:
 
 
 def _row(members: Sequence[Summary]) -> Row:
-    command, space, method, setting = group(members[0])
     return Row(
-        command=command,
-        space=space,
-        method=method,
-        setting=setting,
+        command=members[0].command,
+        space=members[0].space,
+        method=members[0].method,
+        setting=shared_setting(members),
         seeds=tuple(summary.seed for summary in members),
         test_accuracy=_spread(members, "test_accuracy"),
         valid_accuracy=_spread(members, "valid_accuracy"),
@@ -88,6 +119,7 @@ def _row(members: Sequence[Summary]) -> Row:
         wall_seconds=float(np.mean([summary.wall_seconds for summary in members])),
         bops=_mean(members, "bops"),
         memory_bytes=_mean(members, "memory_bytes"),
+        config=members[0].config,
     )
 
 

@@ -65,12 +65,12 @@ def test_a_run_that_dies_is_one_failed_run_and_it_alone_is_redone(
     assert outcome.err == f"error: run {dead.name} {reason}; resume=true goes on with it\n"
     assert (dead / "failed.txt").read_text() == reason
     assert f"failed: {reason}" in outcome.out
-    assert statuses(tmp_path / "sweep") == [("2", "finished"), ("", "left out")]
+    assert statuses(tmp_path / "sweep") == [("1 3", "finished"), ("", "left out")]
     before = [(run / "summary.json").stat().st_mtime_ns for run in (first, last)]
     outcome = call("search", "-m", *WORDS, *dying, "resume=true", cwd=tmp_path)
     assert (outcome.status, outcome.err) == (0, "")
     assert not list(tmp_path.rglob("failed.txt"))
-    assert statuses(tmp_path / "sweep") == [("3", "finished")]
+    assert statuses(tmp_path / "sweep") == [("1 2 3", "finished")]
     assert [(run / "summary.json").stat().st_mtime_ns for run in (first, last)] == before
     assert numbers(tmp_path / "sweep") == undisturbed
 

@@ -1,10 +1,22 @@
 import csv
 import io
+import json
 import math
 
 import pytest
 
-from nas.tracking import LeftOut, Spread, Table, collect, tabulate, to_csv, to_markdown, write_table
+from nas.tracking import (
+    LeftOut,
+    Spread,
+    Summary,
+    Table,
+    collect,
+    data_names,
+    tabulate,
+    to_csv,
+    to_markdown,
+    write_table,
+)
 from tests.tracking.fabricated import RETRAIN, SEARCH, failed_run, run, summary
 
 
@@ -34,9 +46,9 @@ def test_markdown_by_hand(tmp_path):
         "| command | space | method | setting | seeds "
         "| test accuracy (%) | valid accuracy (%) | params | MACs | seconds |",
         "| --- | --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
-        "| retrain | darts | random |  | 1 | 81.25 |  | 1,000 | 20,000 | 12.5 |",
-        "| search | darts | first_order | cost.weight=1\\|2 method=other | 1 |  | 71.88 | 1,234,567 | 20,000 | 10.0 |",
-        "| search | darts | first_order |  | 3 |  | 63.33 ± 15.28 | 1,001 | 20,002 | 11.0 |",
+        "| retrain | darts | random |  | 0 | 81.25 |  | 1,000 | 20,000 | 12.5 |",
+        "| search | darts | first_order | cost.weight=1\\|2 method=other | 0 |  | 71.88 | 1,234,567 | 20,000 | 10.0 |",
+        "| search | darts | first_order |  | 0, 1, 2 |  | 63.33 ± 15.28 | 1,001 | 20,002 | 11.0 |",
         "",
         "Not counted (1):",
         "",
@@ -59,7 +71,7 @@ def test_csv_keeps_full_precision(tmp_path):
     assert retrained["setting"] == "method=first_order space=darts"
     assert float(searched["valid_accuracy"]) == table.rows[1].valid_accuracy.mean
     assert float(searched["valid_accuracy_std"]) == table.rows[1].valid_accuracy.std
-    assert (searched["status"], searched["setting"], searched["seeds"]) == ("finished", 'ops="[a,b]"', "3")
+    assert (searched["status"], searched["setting"], searched["seeds"]) == ("finished", 'ops="[a,b]"', "0 1 2")
     assert searched["test_accuracy"] == searched["test_accuracy_std"] == searched["folder"] == ""
     assert (float(retrained["test_accuracy"]), retrained["test_accuracy_std"]) == (1 / 3, "")
     assert float(retrained["valid_accuracy"]) == 0.25
@@ -137,3 +149,36 @@ def test_both_files_are_written(tmp_path):
     assert (tmp_path / "summary.csv").read_text() == to_csv(table)
     assert to_markdown(Table((), ())) == "\n"
     assert summary().setting == table.rows[0].setting
+
+
+def test_a_default_that_one_run_names_does_not_tell_it_from_another(tmp_path):
+    config = {"trainer.epochs": 12, "data": "digits"}
+    run(tmp_path / "a", seed=0, setting=["space=darts"], config=config)
+    run(tmp_path / "b", seed=1, setting=["space=darts", "trainer.epochs=12"], config=config)
+    run(tmp_path / "c", seed=2, setting=["space=darts", "trainer.epochs=13"], config={**config, "trainer.epochs": 13})
+    rows = tabulate(collect([tmp_path])).rows
+    assert [(row.seeds, row.setting) for row in rows] == [
+        ((0, 1), ("space=darts",)),
+        ((2,), ("space=darts", "trainer.epochs=13")),
+    ]
+    assert "| command | data | space | method | setting |" in to_markdown(tabulate(collect([tmp_path])))
+    run(tmp_path / "d", seed=1, setting=["space=darts"], config=config)
+    assert "the same run, seed 1 included, as" in collect([tmp_path]).left_out[0].reason
+
+
+def test_the_config_comes_back_and_must_be_one(tmp_path):
+    written = summary(config={"trainer.lr": 0.5, "space.widths": [0.5, 1.0], "space.network": None})
+    assert Summary.from_dict(json.loads(json.dumps(written.to_dict()))) == written
+    assert "config" not in summary().to_dict()
+    with pytest.raises(ValueError, match="its 'config' is 3, not"):
+        Summary.from_dict({**written.to_dict(), "config": 3})
+
+
+def test_data_are_told_apart_where_accuracies_do_not_compare():
+    digits = {"data": "digits", "data.split.train": 0.5, "data.cutout": 2}
+    assert data_names([digits, {**digits, "data.cutout": 0, "data.mean": [0.5]}]) == ["digits", "digits"]
+    assert data_names([digits, {"data": "svhn"}, {}]) == ["digits", "svhn", ""]
+    assert data_names([digits, {**digits, "data.split.train": 0.8}]) == [
+        "digits data.split.train=0.5",
+        "digits data.split.train=0.8",
+    ]
