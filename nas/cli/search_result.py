@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from nas.architecture import EpochRecord
+from nas.cli.arguments import overrides
 from nas.cli.budgets import beside_counts, require_counted, spent_in_words
 from nas.cli.progress import shown
 from nas.cli.sameness import deciding_values, flat
@@ -48,7 +49,8 @@ def summary_of(job: Job, parts: Parts, record: EpochRecord, ahead: Mapping[str, 
 
 
 def hparams_of(job: Job) -> dict[str, Setting]:
-    """What tells this search from others: the parts by name, the seed, and the single values of network and trainer."""
+    """What tells this search from others: the parts by name, the seed, the single values of network and trainer, and
+    whatever else was typed."""
     settings = job.settings
     sizes = {"network": settings.network.model_dump(), "trainer": settings.trainer.model_dump()}
     if settings.budget.asked() is not None:
@@ -58,7 +60,10 @@ def hparams_of(job: Job) -> dict[str, Setting]:
         for key, value in flat(sizes).items()
         if isinstance(value, Setting) and not key.rpartition(".")[2].startswith("_")
     }
-    return {**job.choices, "seed": settings.seed, **single}
+    typed = {key for word in job.overrides for _, key, _ in overrides([word])}
+    further = {key: value for key, value in flat(settings.model_dump()).items() if key in typed and value is not None}
+    as_text = {key: value if isinstance(value, Setting) else str(value) for key, value in further.items()}
+    return {**job.choices, "seed": settings.seed, **as_text, **single}
 
 
 def in_words(summary: Summary, job: Job, budget: Budget | None, standing: Mapping[str, float]) -> str:

@@ -58,8 +58,9 @@ class TensorBoard:
 
         They stand behind the last of so many `epochs`, so that a run that goes on from there hides them.
 
-        Written into this run's own event file, where `SummaryWriter.add_hparams` would start a second one. TensorBoard
-        shows a bool as 1 or 0, and takes the columns of all runs from one of them.
+        Written into this run's own event file, where `SummaryWriter.add_hparams` would start a second one. Without the
+        list of columns, which TensorBoard would take from one run for all: so it looks for them in every run, and has
+        a column for every curve too. It shows a bool as 1 or 0.
 
         Raises:
             ValueError: a setting that is no bool, int, float or str.
@@ -71,7 +72,8 @@ class TensorBoard:
                 )
         # The prefix keeps a final metric off the curve of the same name.
         final = {f"final/{name}": value for name, value in metrics.items()}
-        for summary in hparams_summaries(dict(settings), final):
+        _columns, *of_run = hparams_summaries(dict(settings), final)
+        for summary in of_run:
             self._add(summary, epochs)
         self.scalars(final, epochs)
 

@@ -3,8 +3,13 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
+from tensorboard.context import RequestContext
+from tensorboard.plugins.base_plugin import TBContext
 from tensorboard.plugins.hparams import metadata
+from tensorboard.plugins.hparams.backend_context import Context
 from tensorboard.summary.writer import event_file_writer
 
 from nas.tracking import TensorBoard
@@ -65,8 +70,23 @@ def test_hparams_and_their_metrics_come_back(tmp_path):
         "amp": 1.0,
     }
     assert start["space"].string_value == "darts"
-    experiment = metadata.parse_experiment_plugin_data(content[metadata.EXPERIMENT_TAG].plugin_data.content)
-    assert [metric.name.tag for metric in experiment.metric_infos] == ["final/test_accuracy"]
+
+
+def test_the_page_of_several_runs_has_the_columns_of_all(tmp_path):
+    """As TensorBoard's own server finds them: a sweep may leave a setting or a metric out of some runs."""
+    settings = ({"lr": 0.5, "space": "darts"}, {"lr": 0.25, "budget.bops": "0.5x"})
+    metrics = ({"valid_accuracy": 0.75}, {"valid_accuracy": 0.5, "bops": 3.0})
+    for number, (given, found) in enumerate(zip(settings, metrics, strict=True)):
+        with TensorBoard(tmp_path / str(number)) as board:
+            board.hparams(given, found, 1)
+    runs = EventMultiplexer().AddRunsFromDirectory(str(tmp_path)).Reload()
+    context = Context(TBContext(data_provider=MultiplexerDataProvider(runs, str(tmp_path))))
+    request = RequestContext()
+    contents = context.hparams_metadata(request, "")
+    found = context.hparams_from_data_provider(request, "", limit=0)
+    experiment = context.experiment_from_metadata(request, "", True, contents, found)
+    assert sorted(info.name for info in experiment.hparam_infos) == ["budget.bops", "lr", "space"]
+    assert sorted(info.name.tag for info in experiment.metric_infos) == ["final/bops", "final/valid_accuracy"]
 
 
 @pytest.mark.parametrize("value", [None, [1, 2], {"a": 1}])
