@@ -11,7 +11,8 @@ import yaml
 from hydra.core.hydra_config import HydraConfig
 
 from nas.cli.arguments import keys_given, overrides
-from nas.reading import one_line, read_text
+from nas.cli.progress import shown
+from nas.reading import check_yaml, one_line, read_text
 from nas.tracking import read_summary
 from nas.tracking.summary import Summary
 
@@ -76,6 +77,23 @@ def _refuse_weights_to_start_from(arguments: Sequence[str]) -> None:
                 f"space.init_from={value} are weights that a search starts from, and this command does not search: "
                 "leave it out; nas.retrain init=inherit goes on from the weights of a search"
             )
+
+
+def to_retrain(genotype: str, folders: Sequence[str]) -> str:
+    """The command that retrains a genotype, with the folders of the person's own configs."""
+    given = (word for folder in folders for word in ("--config-dir", str(shown(Path(folder)))))
+    return shlex.join(["python", "-m", "nas.retrain", *given, f"genotype={genotype}"])
+
+
+def config_folders_of(run: Path) -> tuple[str, ...]:
+    """The folders of own configs that a run was given on its command line; none where its record does not tell."""
+    try:
+        text = read_text(run / ".hydra" / "hydra.yaml", LARGEST)
+        check_yaml(text)
+        sources = yaml.safe_load(text)["hydra"]["runtime"]["config_sources"]
+        return tuple(str(source["path"]) for source in sources if source["provider"] == "command-line")
+    except (ValueError, KeyError, TypeError):
+        return ()
 
 
 def _read(path: Path) -> list[str]:

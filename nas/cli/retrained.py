@@ -1,5 +1,6 @@
 """The trained network that a retraining left."""
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import torch
 
 from nas.architecture import Genotype
+from nas.cli.following import config_folders_of, to_retrain
 from nas.cli.parts import space_of
 from nas.cli.states import require_fit, skeleton_in
 from nas.reading import shown
@@ -33,7 +35,7 @@ def read_retrained(run: str, space: dict[str, Any] | None) -> Retrained:
             checkpoint that does not fit the network of its genotype; one line.
     """
     read_genotype(run)  # says what is wrong with other words
-    if not Path(run).is_dir():
+    if not os.path.isdir(run):
         raise ValueError(f"{run} is a genotype without weights; {_retrain(run)}")
     place = Path(run) / "checkpoint.pt"
     state = load_checkpoint(place)
@@ -59,4 +61,5 @@ def _genotype(state: dict[str, Any], place: Path) -> Genotype:
 
 
 def _retrain(genotype: str) -> str:
-    return f"retrain it first: python -m nas.retrain genotype={genotype}"
+    place = genotype if os.path.isdir(genotype) else os.path.dirname(genotype)
+    return f"retrain it first: {to_retrain(genotype, config_folders_of(Path(place)))}"

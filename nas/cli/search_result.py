@@ -3,11 +3,11 @@
 import shlex
 import time
 from collections.abc import Mapping
-from pathlib import Path
 
 from nas.architecture import EpochRecord
 from nas.cli.arguments import overrides
 from nas.cli.budgets import beside_counts, require_counted, spent_in_words
+from nas.cli.following import to_retrain
 from nas.cli.progress import shown
 from nas.cli.sameness import deciding_values, flat
 from nas.cli.search_job import Job, Parts
@@ -78,15 +78,9 @@ def in_words(summary: Summary, job: Job, budget: Budget | None, standing: Mappin
             f"{summary.params:,} parameters and {summary.macs:,} MACs",
             *([] if budget is None else [spent_in_words(budget, standing[budget.cost.name])]),
             f"genotype: {place}/genotype.json, its picture {place}/genotype.png, curves: tensorboard --logdir {typed}",
-            f"next: {_retrain(job, place)}",
+            f"next: {to_retrain(str(place), job.config_folders)}",
         ]
     )
-
-
-def _retrain(job: Job, place: Path) -> str:
-    """The command that retrains, with the folders of the person's own configs."""
-    folders = (word for folder in job.config_folders for word in ("--config-dir", str(shown(Path(folder)))))
-    return shlex.join(["python", "-m", "nas.retrain", *folders, f"genotype={place}"])
 
 
 def _metrics(process: SearchProcess, record: EpochRecord) -> dict[str, float]:

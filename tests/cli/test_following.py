@@ -41,6 +41,13 @@ def test_the_next_command_names_the_folder_of_a_space_of_one_s_own(tmp_path: Pat
     words = ("--config-dir", "my configs", "+space=mine", *TINY, *SMALL_CELL, "hydra.run.dir=run")
     line = succeed("search", *words, cwd=tmp_path).out.splitlines()[-1]
     assert line == "next: python -m nas.retrain --config-dir 'my configs' genotype=run"
+    for genotype in ("run", "run/genotype.json"):
+        error = call("export", f"genotype={genotype}", cwd=tmp_path).error
+        assert error.endswith(
+            f"; retrain it first: python -m nas.retrain --config-dir 'my configs' genotype={genotype}"
+        )
+    (tmp_path / "run" / ".hydra" / "hydra.yaml").write_text("hydra: [")
+    assert call("export", "genotype=run", cwd=tmp_path).error.endswith("first: python -m nas.retrain genotype=run")
     succeed("retrain", *shlex.split(line)[4:], *TINY, cwd=tmp_path)
     message = call("retrain", "genotype=run", *TINY, cwd=tmp_path).error
     assert message.startswith("there is no space 'mine'; choose one of bit_width, ")
