@@ -9,7 +9,7 @@ from torch import nn
 from nas.architecture import Candidate, Choice
 from nas.channels import ChannelGroup, Channels, Layer
 from nas.supernet import FLOAT_BITS as FLOAT
-from nas.supernet import Lent, width_of, widths_of
+from nas.supernet import Lent, width_of
 
 MOST_CANDIDATES = 64
 """Of one choice: a supernet of more is nobody's, and a file that asks for it would take all memory."""
@@ -194,7 +194,14 @@ def _require_widths(shares: Sequence[float], groups: Mapping[str, int]) -> None:
                 f"space.widths holds {share}, which is no whole number of channels at {choice_name(place, 'width')}, "
                 f"{share * size:g} of {size}; {way}"
             )
-        widths_of(shares, size, place)
+        named: dict[int | None, float] = {}
+        for share in shares:
+            first = named.setdefault(width_of(share, size), share)
+            if first != share:
+                raise ValueError(
+                    f"space.widths holds {first!r} and {share!r}, both {share * size:g} of {size} channels at "
+                    f"{choice_name(place, 'width')}; give each once"
+                )
 
 
 def _choices(
