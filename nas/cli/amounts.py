@@ -23,17 +23,24 @@ class Amount:
 
 
 def amount(key: str, value: Any) -> Amount:
-    """Reads `1.2e7`, `0.25x` or `any`; a ValueError that names the key for anything else, or what is not positive."""
+    """Reads `1.2e7`, `0.25x` or `any`.
+
+    Raises:
+        ValueError: anything else, what is not positive, or a share above 1x, with the key.
+    """
     if value == UNLIMITED:
         return Amount(None)
-    number = re.fullmatch(r"([^x]+)(x?)", str(value))
+    found = re.fullmatch(r"([^x]+)(x?)", str(value))
     try:
-        read = Amount(float(number[1]), relative=bool(number[2])) if number and not isinstance(value, bool) else None
+        read = Amount(float(found[1]), relative=bool(found[2])) if found and not isinstance(value, bool) else None
     except ValueError:
         read = None
     if read is None or read.number is None or not 0 < read.number < math.inf:
+        number = "of seconds, such as 0.02" if key.endswith("latency") else "such as 1.2e7"
         raise ValueError(
-            f"{key} is {value!r}; give a positive number such as 1.2e7, a share of the largest genotype such as 0.25x, "
+            f"{key} is {value!r}; give a positive number {number}, a share of the largest genotype such as 0.25x, "
             f"or {UNLIMITED}, which limits nothing"
         )
+    if read.relative and read.number > 1:
+        raise ValueError(f"{key} is {value!r}, more than the largest genotype costs: give up to 1x, or {UNLIMITED}")
     return read

@@ -66,6 +66,8 @@ def _likely_space(given: str, arguments: Sequence[str]) -> str:
 
 def _unreadable(word: str, sweep: bool) -> list[str]:
     """What is wrong with an override as a word; Hydra reports it without naming the word, or in its own form of it."""
+    if not word.strip():
+        return ["a word of the command is empty: leave it out, as a shell makes it of quotes around nothing"]
     if "=" not in word or word.startswith("-"):
         return []
     if not next(overrides([word]), None):

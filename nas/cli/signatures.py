@@ -1,5 +1,6 @@
 """Parts of a config held against the classes that they name."""
 
+import difflib
 import inspect
 import pydoc
 from collections.abc import Iterable
@@ -45,7 +46,9 @@ def _against_signature(part: dict[str, Any], place: str) -> list[str]:
         elif key in parameters:
             mistakes += _wrong_type(f"{place}.{key}", part[key], parameters[key].annotation)
         elif not any(parameter.kind == parameter.VAR_KEYWORD for parameter in parameters.values()):
-            mistakes.append(f"there is no key '{place}.{key}'; {target} has {', '.join(parameters)}")
+            close = difflib.get_close_matches(key, list(parameters), n=1, cutoff=0.7)
+            meant = f" (did you mean {close[0]!r}?)" if close else ""
+            mistakes.append(f"there is no key '{place}.{key}'{meant}; {target} has {', '.join(parameters)}")
     lacking = [] if mistakes or {"_partial_", "_args_"} & part.keys() else _lacking(part, parameters.values())
     if lacking:
         mistakes.append(
@@ -73,7 +76,7 @@ def _wrong_type(name: str, value: Any, annotation: Any) -> list[str]:
         first = error.errors()[0]
         of_list = first["type"] == "sequence_str" or first.get("ctx", {}).get("class") == "Sequence"
         if of_list and not first["loc"]:
-            example = "" if isinstance(value, dict) else f", such as {name}=[{value}]"
+            example = "" if value is None or isinstance(value, dict) else f", such as {name}=[{value}]"
             return [f"{name} is {shown(value)}; give a list{example}"]
         return [f"{name} is {shown(value)}; {first['msg'].removeprefix('Input ')}"]
     except PydanticSchemaGenerationError:

@@ -58,7 +58,7 @@ class Sizes:
         if len(self.widths) == 1 and self.widths != (1.0,):
             raise ValueError(f"space.widths is {list(self.widths)}: one width is no choice; give several, or [1.0]")
         for width in self.widths:
-            if not 0 < width <= 1:
+            if isinstance(width, bool) or not 0 < width <= 1:
                 raise ValueError(f"space.widths holds {width}; a width is a share of the channels, above 0 and up to 1")
         for key in ("weight_bits", "input_bits", "first_bits", "last_bits"):
             given = getattr(self, key)

@@ -108,7 +108,10 @@ class NetworkSpace(IndependentChoices):
         if len(input_shape) != 3:
             raise ValueError(f"space.input_shape is {list(input_shape)}; give [channels, height, width]")
         channels, height, width = input_shape
-        self._listed = Skeleton(in_channels=channels, image_size=(height, width))
+        try:
+            self._listed = Skeleton(in_channels=channels, image_size=(height, width))
+        except ValueError as error:
+            raise ValueError(f"space.input_shape is {list(input_shape)}, [channels, height, width]: {error}") from None
         super().__init__(name, self._places(self._listed)[1].choices, settings)
 
     def supernet(self, skeleton: Skeleton) -> nn.Module:

@@ -139,6 +139,10 @@ SAID_BY_THE_SPACE = [
     ("words", "message"),
     [
         *(pytest.param(*case, marks=pytest.mark.slow) for case in SAID_BY_THE_SPACE),
+        ("space.widths=[true,0.5]", "space.widths holds True; a width is a share of the channels, above 0 and up to 1"),
+        ("space.widths=null", "space.widths is None; give a list"),
+        ("space.width=[0.5,1.0]", "there is no key 'space.width' (did you mean 'widths'?); "),
+        ("space.input_shape=[3,-1,32]", "space.input_shape is [3, -1, 32], [channels, height, width]: image_size is"),
         (
             "space.widths=[0.3,1.0]",
             "space.widths holds 0.3, which is no whole number of channels at conv/width, 1.2 of 4",
@@ -155,6 +159,9 @@ SAID_BY_THE_SPACE = [
         (f"space.network={OWN}", "space.network is given beside the backbone 'resnet20'; give space.backbone=null"),
         ("budget.bops=1", "the budget of 1 BOPs cannot be met: the smallest possible cost in this space is"),
         ("budget.bops=1 budget.hard=true", "the budget of 1 BOPs cannot be met: the smallest possible cost"),
+        ("budget.bops=0.3", "; give at least that, or a share of the largest as budget.bops=0.3x"),
+        ("budget.bops=5e7x", "budget.bops is '5e7x', more than the largest genotype costs: give up to 1x, or any"),
+        ("budget.latency=5ms", "budget.latency is '5ms'; give a positive number of seconds, such as 0.02, a share of"),
         ("budget.bops=0.3GB", "budget.bops is '0.3GB'; give a positive number"),
         ("budget.flops=0.3x", "there is no key 'budget.flops'"),
         ("budget.bops=0.3x budget.macs=0.3x", "a search has one budget, but it was given budget.macs=0.3x and"),
