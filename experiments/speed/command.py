@@ -119,11 +119,12 @@ def _told(options: argparse.Namespace) -> dict[str, Any]:
 
 def _machine(device: torch.device) -> dict[str, Any]:
     facts = {"device": device_words(device), "machine": platform.machine(), "cores": os.cpu_count()}
-    precisions = {
+    arithmetic = {
+        "instructions": torch.backends.cpu.get_cpu_capability(),
         "float32 matrix products": torch.get_float32_matmul_precision(),
         "cuDNN in TF32": torch.backends.cudnn.allow_tf32,
     }
-    return facts | precisions
+    return facts | arithmetic
 
 
 def _draw_loss_curves(options: argparse.Namespace, device: torch.device) -> None:

@@ -26,7 +26,7 @@ class Budget(ABC):
 
     def __init__(self, cost: CostModel, limit: float | None = None, *, hard: bool = False) -> None:
         if limit is not None and limit < (smallest := cost.smallest()[0]):
-            share = f", or a share of the largest as budget.{cost.name}={limit:g}x" if 0 < limit < 1 else ""
+            share = f", or a share of the largest as budget.{cost.name}={limit:g}x" if 0 < limit < 1 <= smallest else ""
             raise ValueError(
                 f"the budget of {cost.in_words(limit)} cannot be met: the smallest possible cost in this space is "
                 f"{cost.in_words(smallest, up=True)}; give at least that{share}"

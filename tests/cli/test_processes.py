@@ -42,7 +42,7 @@ def test_what_it_prints_next_is_what_to_type(first: tuple[Path, Outcome]) -> Non
     assert words[:2] == ["-m", "nas.report"]
     report = call("report", *words[2:], cwd=cwd)
     assert report.status == 0, report.err
-    assert "| retrain | pc_darts | first_order |" in report.out
+    assert "| retrain | digits | pc_darts | first_order |" in report.out
 
 
 @pytest.mark.slow
