@@ -7,11 +7,13 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from nas.supernet import depthwise
 from nas.supernet.channels_last import rows
-from nas.supernet.depthwise import SPLIT_ON, Copies
+from nas.supernet.depthwise import Copies
 from nas.supernet.normalized_sum import normalized_sum
 
 APART = 1 << 16
+"""Numbers in a source from which on a CPU runs kernels of several sizes apart; measured at 16 to 64 channels."""
 
 
 class Fan:
@@ -88,8 +90,8 @@ Outputs = Shared | Normalized | Separate
 class Batched(Protocol):
     """An operator that runs on all edges of a fan at once.
 
-    Operators of one `family` differ in nothing but the size of their kernels: they run as one, the smaller kernels
-    padded with zeros, in fewer and larger steps. `None` is no family.
+    Operators of one `family` differ in nothing but the size of their kernels. They run as one, the smaller kernels
+    padded with zeros, in fewer and larger steps; where `kernels_apart`, as one for each size. `None` is no family.
     """
 
     family: Hashable
@@ -105,10 +107,9 @@ class Batched(Protocol):
 def kernels_apart(x: Tensor) -> bool:
     """Whether kernels of several sizes run faster each at its own than padded to one, on sources like `x`.
 
-    Padding takes fewer steps and more arithmetic. That pays on a GPU, and on a CPU for sources of less than half a
-    megabyte.
+    Padding takes fewer steps and more arithmetic, which pays on a GPU, and on a CPU below `APART`.
     """
-    return x.device.type in SPLIT_ON and x.numel() >= APART
+    return x.device.type in depthwise.SPLIT_ON and x.numel() >= APART
 
 
 def batched_form(operator: nn.Module) -> Batched | None:

@@ -66,7 +66,7 @@ def test_options_and_keys_are_said_together(tmp_path: Path) -> None:
     assert "'trainer.epoch'" in lines[2]
 
 
-AS_OTHERS = [
+SEEN_IN_THE_CONFIG = [
     ("trainer.epochs=-3", ["trainer.epochs is -3"]),
     ("trainer.epochs=ten", ["trainer.epochs is 'ten'", "integer"]),
     ("trainer.epochs=null", ["trainer.epochs is None", "integer"]),
@@ -74,57 +74,78 @@ AS_OTHERS = [
     ("budget.speed=1e6", ["there is no key 'budget.speed'; the keys are bops"]),
     ("network.channels=0", ["network.channels is 0"]),
     ("space.num_nodes=two", ["num_nodes", "two"]),
-    ("device=meta", ["'meta'", "auto, cpu, cuda"]),
     ("compile=perhaps", ["compile is 'perhaps'", "boolean"]),
     ("trainer.optimizer.lr=fast", ["lr", "fast"]),
+    ("trainer.epochs=0", ["trainer.epochs is 0", "greater than 0"]),
+    ("trainer.epochs=1.5", ["trainer.epochs is 1.5", "integer"]),
+    ("trainer.precision=fp8", ["trainer.precision is 'fp8'", "'float32' or 'bf16'"]),
+    ("trainer.arch_warmup=1", ["trainer.arch_warmup is 1", "less than 1"]),
+    ("trainer.clip_norm=x", ["trainer.clip_norm is 'x'"]),
+    ("budget.flops=1e6", ["there is no key 'budget.flops' (did you mean 'macs'?); the keys are bops"]),
+    ("network.stem=mnist", ["network.stem is 'mnist'", "'cifar' or 'imagenet'"]),
+    ("network.auxiliary=true", ["'network.auxiliary'"]),
+    ("space.operators=none", ["space.operators is 'none'; give a list, such as space.operators=[none]"]),
+    ("space.nodes=2", ["'space.nodes'", "num_nodes"]),
+    ("cuda_graphs=maybe", ["cuda_graphs is 'maybe'", "boolean"]),
+    ("seed=-1", ["seed is -1"]),
+    ("seed=one", ["seed is 'one'", "integer"]),
+    ("threads=0", ["threads is 0"]),
+    ("method.relaxation._target_=nas.relaxation.Softmix", ["nas.relaxation.Softmix"]),
+    ("method.epochs_per_candidate=3", ["'method.epochs_per_candidate'", "relaxation"]),
+    ("trainer.optimizer.lrr=1", ["'trainer.optimizer.lrr'", "weight_decay"]),
+    ("trainer.optimizer=adam", ["trainer.optimizer is 'adam'"]),
+    ("data.padding=wide", ["padding", "wide"]),
+    ("data.cutuot=3", ["'data.cutuot'", "cutout"]),
+    ("data.split.train=half", ["train", "half"]),
 ]
-"""Words that are found wrong as others are."""
+SEEN_IN_THE_PARTS = [
+    ("device=meta", ["'meta'", "auto, cpu, cuda"]),
+    ("trainer.batch_size=100000", ["trainer.batch_size 100000", "718"]),
+    ("trainer.cutout=9", ["cutout", "9", "8x8"]),
+    ("network.num_classes=3", ["network.num_classes 3", "10 classes"]),
+    ("space=pc_darts network.channels=6", ["network.channels 6", "4"]),
+    ("space.operators=[none,conv_9x9]", ["'conv_9x9'", "sep_conv_3x3", "dil_conv_5x5"]),
+    ("space.operators=[none]", ["space.operators is ['none']"]),
+    ("space.num_nodes=0", ["space.num_nodes is 0"]),
+    ("device=tpu", ["'tpu'", "auto, cpu, cuda"]),
+    ("device=cuda:77", ["'cuda:77'", "cpu"]),
+    ("cuda_graphs=true device=cpu", ["cuda_graphs=true needs a GPU", "cpu"]),
+    ("data.split.train=1.5", ["data.split.train 1.5"]),
+]
+"""Which are built one after the other, so that each is found alone."""
+
+
+def wrong(words: list[str], cwd: Path) -> list[str]:
+    """What a search with these words says, which leaves nothing."""
+    base = [other for other in SEARCH if not any(other.split("=")[0] == word.split("=")[0] for word in words)]
+    lines = call("search", *base, *words, "hydra.run.dir=run", cwd=cwd).errors
+    assert not list(cwd.iterdir())
+    return lines
 
 
 @pytest.mark.parametrize(
     ("word", "parts"),
-    [
-        *(pytest.param(*case, marks=pytest.mark.slow) for case in AS_OTHERS),
-        ("trainer.epochs=0", ["trainer.epochs is 0", "greater than 0"]),
-        ("trainer.epochs=1.5", ["trainer.epochs is 1.5", "integer"]),
-        ("trainer.batch_size=100000", ["trainer.batch_size 100000", "718"]),
-        ("trainer.precision=fp8", ["trainer.precision is 'fp8'", "'float32' or 'bf16'"]),
-        ("trainer.arch_warmup=1", ["trainer.arch_warmup is 1", "less than 1"]),
-        ("trainer.cutout=9", ["cutout", "9", "8x8"]),
-        ("trainer.clip_norm=x", ["trainer.clip_norm is 'x'"]),
-        ("budget.flops=1e6", ["there is no key 'budget.flops' (did you mean 'macs'?); the keys are bops"]),
-        ("network.stem=mnist", ["network.stem is 'mnist'", "'cifar' or 'imagenet'"]),
-        ("network.num_classes=3", ["network.num_classes 3", "10 classes"]),
-        ("network.auxiliary=true", ["'network.auxiliary'"]),
-        ("space=pc_darts network.channels=6", ["network.channels 6", "4"]),
-        ("space.operators=[none,conv_9x9]", ["'conv_9x9'", "sep_conv_3x3", "dil_conv_5x5"]),
-        ("space.operators=[none]", ["space.operators is ['none']"]),
-        ("space.operators=none", ["space.operators is 'none'; give a list, such as space.operators=[none]"]),
-        ("space.num_nodes=0", ["space.num_nodes is 0"]),
-        ("space.nodes=2", ["'space.nodes'", "num_nodes"]),
-        ("device=tpu", ["'tpu'", "auto, cpu, cuda"]),
-        ("device=cuda:77", ["'cuda:77'", "cpu"]),
-        ("cuda_graphs=maybe", ["cuda_graphs is 'maybe'", "boolean"]),
-        ("cuda_graphs=true device=cpu", ["cuda_graphs=true needs a GPU", "cpu"]),
-        ("seed=-1", ["seed is -1"]),
-        ("seed=one", ["seed is 'one'", "integer"]),
-        ("threads=0", ["threads is 0"]),
-        ("method.relaxation._target_=nas.relaxation.Softmix", ["nas.relaxation.Softmix"]),
-        ("method.epochs_per_candidate=3", ["'method.epochs_per_candidate'", "relaxation"]),
-        ("trainer.optimizer.lrr=1", ["'trainer.optimizer.lrr'", "weight_decay"]),
-        ("trainer.optimizer=adam", ["trainer.optimizer is 'adam'"]),
-        ("data.padding=wide", ["padding", "wide"]),
-        ("data.cutuot=3", ["'data.cutuot'", "cutout"]),
-        ("data.split.train=half", ["train", "half"]),
-        ("data.split.train=1.5", ["data.split.train 1.5"]),
-    ],
+    [*(pytest.param(*case, marks=pytest.mark.slow) for case in SEEN_IN_THE_CONFIG), *SEEN_IN_THE_PARTS],
 )
 def test_a_wrong_value_is_named_with_what_is_allowed(word: str, parts: list[str], tmp_path: Path) -> None:
-    words = word.split()
-    base = [other for other in SEARCH if not any(other.split("=")[0] == given.split("=")[0] for given in words)]
-    line = call("search", *base, *words, "hydra.run.dir=run", cwd=tmp_path).error
+    (line,) = wrong(word.split(), tmp_path)
     assert all(part in line for part in parts), line
-    assert not list(tmp_path.iterdir())
+
+
+def test_wrong_values_are_named_together(tmp_path: Path) -> None:
+    """In as few commands as there are values for one key; a part and its keys do not go together."""
+    left = SEEN_IN_THE_CONFIG
+    while left:
+        now: dict[str, tuple[str, list[str]]] = {}
+        for case in left:
+            key = case[0].split("=")[0]
+            if not any(f"{key}.".startswith(f"{other}.") or f"{other}.".startswith(f"{key}.") for other in now):
+                now[key] = case
+        lines = wrong([word for word, _ in now.values()], tmp_path)
+        assert len(lines) == len(now)
+        for word, parts in now.values():
+            assert any(all(part in line for part in parts) for line in lines), (word, lines)
+        left = [case for case in left if case not in now.values()]
 
 
 def test_a_refused_run_removes_its_directory_but_nothing_that_was_there_before(tmp_path: Path) -> None:

@@ -32,10 +32,10 @@ def cost(cwd: Path, *words: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ("network.channels=36 network.cells=20 network.stem=cifar", V2),
+        pytest.param("network.channels=36 network.cells=20 network.stem=cifar", V2, marks=pytest.mark.slow),
         ("input_shape=[3,32,32] network.auxiliary=true", {**V2, "auxiliary_params": 476_426}),
         # 576 = 4 * 4 * 36 features reach the classifier
-        (
+        pytest.param(
             "network.num_classes=100",
             {
                 **V2,
@@ -44,6 +44,7 @@ def cost(cwd: Path, *words: str) -> dict[str, Any]:
                 "bops": V2["bops"] + 90 * bops_per_output(576, 32, 32),
                 "memory_bytes": 4 * (3_349_342 + 90 * 577),
             },
+            marks=pytest.mark.slow,
         ),
     ],
 )

@@ -172,8 +172,15 @@ class Rounded(nn.Module):
         return torch.cat([layer(x).flatten(1)[:, None] for layer in self.layers], dim=1)
 
 
-@pytest.mark.parametrize("signed", [True, False])
-@pytest.mark.parametrize("file_format", [Onnx(opset=21), Pt2()], ids=["onnx", "pt2"])
+@pytest.mark.parametrize(
+    ("file_format", "signed"),
+    [
+        pytest.param(Onnx(opset=21), True, id="onnx-signed"),
+        pytest.param(Onnx(opset=21), False, id="onnx-unsigned", marks=pytest.mark.slow),
+        pytest.param(Pt2(), True, id="pt2-signed", marks=pytest.mark.slow),
+        pytest.param(Pt2(), False, id="pt2-unsigned"),
+    ],
+)
 def test_halves_round_to_even_and_ranges_end_where_their_bits_do(file_format: FileFormat, signed: bool) -> None:
     images = torch.tensor(VALUES).reshape(1, 1, 1, -1)
     exported = export(Rounded(signed=signed), [images], file_format=file_format, tolerance=1e-4, metadata={})

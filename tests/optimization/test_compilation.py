@@ -81,7 +81,7 @@ SPACES = {
     ("name", "kind"),
     [
         ("module", FirstOrder),
-        ("module", SecondOrder),
+        pytest.param("module", SecondOrder, marks=pytest.mark.slow),
         ("cells", FirstOrder),
         pytest.param("cells", SecondOrder, marks=pytest.mark.slow),
         ("recomputed", FirstOrder),

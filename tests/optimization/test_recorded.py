@@ -121,10 +121,17 @@ def run(space: SearchSpace, bilevel: BilevelOptimizer) -> list[Any]:
     return [numbers, bilevel.objective.supernet.state_dict()]
 
 
+KINDS, RELAXATIONS = (FirstOrder, SecondOrder, SingleLevel), (Softmax, Gumbel, Cooling)
+ONCE_EACH = [*zip(KINDS, RELAXATIONS, strict=True)]
+
+
 @pytest.mark.parametrize(
     ("name", "kind", "relaxation"),
     [
-        *itertools.product(["module"], [FirstOrder, SecondOrder, SingleLevel], [Softmax, Gumbel, Cooling]),
+        *(
+            pytest.param("module", kind, relaxation, marks=[] if (kind, relaxation) in ONCE_EACH else pytest.mark.slow)
+            for kind, relaxation in itertools.product(KINDS, RELAXATIONS)
+        ),
         pytest.param("cells", FirstOrder, Softmax, marks=pytest.mark.slow),
         ("cells", SecondOrder, Gumbel),
     ],

@@ -61,8 +61,20 @@ def enumerated(searched: ScoreFunction) -> list[Tensor]:
     return list(torch.autograd.grad(expected, list(searched.arch.parameters())))
 
 
-@pytest.mark.parametrize("budget", [None, Penalty(Double(), weight=3.0)])  # type: ignore[arg-type]
-@pytest.mark.parametrize(("baseline", "samples"), [("none", 1), ("none", 4), ("leave_one_out", 4)])
+BUDGET = Penalty(Double(), weight=3.0)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("baseline", "samples", "budget"),
+    [
+        ("none", 1, None),
+        ("leave_one_out", 4, BUDGET),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in (("none", 4, None), ("leave_one_out", 4, None), ("none", 1, BUDGET), ("none", 4, BUDGET))
+        ),
+    ],
+)
 def test_its_mean_is_the_gradient_of_the_expected_loss(baseline: str, samples: int, budget: Any) -> None:
     torch.manual_seed(1)
     searched = bilevel(baseline=baseline, samples=samples, budget=budget)
