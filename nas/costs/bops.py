@@ -31,7 +31,8 @@ def bops_of_filter(positions: int, kernel: int, weight_bits: int, input_bits: Se
     multiplication, and products as large as those of w = 2, whose weights are -1, 0 and 1.
     """
     largest_sum = kernel * _largest_weight(weight_bits) * sum(2**bits - 1 for bits in input_bits)
-    return _operations(positions, kernel * len(input_bits), (weight_bits - 1) * kernel * sum(input_bits), largest_sum)
+    products = positions * kernel * len(input_bits)
+    return _operations(positions * (weight_bits - 1) * kernel * sum(input_bits), products, positions, largest_sum)
 
 
 def bops_per_output(fan_in: int, weight_bits: int, input_bits: int) -> int:
@@ -47,13 +48,12 @@ def bops_of_sums(products: int, outputs: int, weight_bits: int, input_bits: int)
     up.
     """
     largest_sum = -(-products // outputs) * _largest_weight(weight_bits) * (2**input_bits - 1)
-    additions = max(products - outputs, 0)
-    return (weight_bits - 1) * input_bits * products + additions * _ceil_log2(largest_sum)
+    return _operations((weight_bits - 1) * input_bits * products, products, outputs, largest_sum)
 
 
-def _operations(outputs: int, fan_in: int, multiplications: int, largest_sum: int) -> int:
-    """`multiplications` for each output, and fan_in - 1 additions as wide as the largest sum."""
-    return outputs * (multiplications + max(fan_in - 1, 0) * _ceil_log2(largest_sum))
+def _operations(multiplications: int, products: int, outputs: int, largest_sum: int) -> int:
+    """BOPs of so many outputs that add up so many products: the additions are as wide as the largest sum."""
+    return multiplications + max(products - outputs, 0) * _ceil_log2(largest_sum)
 
 
 def _largest_weight(bits: int) -> int:

@@ -80,7 +80,7 @@ class BatchedEdges(nn.Module):
         past = self._past(weights, input_weights)
         if input_weights is not None:
             weights = weights * input_weights[:, None]
-        plan = self.apart if kernels_apart(inputs[0][:, :: self.k]) else self.joined
+        plan = self.apart if kernels_apart(_split(inputs[0], self.k)[0]) else self.joined
         stacked = plan.parameters()
         mixed = plan.weights(weights)
         nodes: list[Tensor] = []

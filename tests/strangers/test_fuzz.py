@@ -17,7 +17,7 @@ from experiments.faults.watch import Outcome, watched
 
 SECONDS = 20.0
 FEW = settings(
-    max_examples=10,
+    max_examples=20,
     deadline=None,
     derandomize=True,
     database=None,
