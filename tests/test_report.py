@@ -6,6 +6,7 @@ import pytest
 
 from nas import report
 from nas.architecture import CandidateRecord, Genotype
+from nas.cli.accuracy_cost import data_names
 from nas.tracking import Candidate, append_candidate
 from tests.tracking.fabricated import RETRAIN, SEARCH, failed_run, run
 
@@ -265,3 +266,13 @@ def test_networks_trained_alone_do_not_compete_with_supernets(baselines, drawn):
     assert report.main([str(baselines)]) == 0
     measures = {point.group.split()[0]: point.measure for point in drawn[0][0]}
     assert measures == {"first_order": "supernet validation", "random": "validation", "homogeneous": "validation"}
+
+
+def test_data_are_told_apart_where_accuracies_do_not_compare():
+    digits = {"data": "digits", "data.split.train": 0.5, "data.cutout": 2}
+    assert data_names([digits, {**digits, "data.cutout": 0, "data.mean": [0.5]}]) == ["digits", "digits"]
+    assert data_names([digits, {"data": "svhn"}, {}]) == ["digits", "svhn", ""]
+    assert data_names([digits, {**digits, "data.split.train": 0.8}]) == [
+        "digits data.split.train=0.5",
+        "digits data.split.train=0.8",
+    ]

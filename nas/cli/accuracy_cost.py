@@ -1,13 +1,17 @@
 """The picture of a report: accuracy against cost, and which networks compete in a Pareto front."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from nas.tracking import COSTS, CandidateRow, Row, Spread, data_names
+from nas.tracking import COSTS, CandidateRow, Row, Spread
 
 VALIDATION, SUPERNET = "validation", "supernet validation"
 """The accuracy of a network trained alone, and that of the supernet that a genotype was derived from."""
+
+_OF_TRAINING = ("download", "workers", "padding", "flip", "cutout", "mean", "std")
+"""Settings of data that change neither the images that accuracies are measured on nor their shape."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,26 @@ def accuracy_cost(rows: Sequence[Row], candidates: Sequence[CandidateRow], cost:
     on = "" if several_data or not names[0] else f" on {names[0]}"
     title = f"Accuracy against cost{on}, mean ± std over seeds"
     return scatter(points, x_label=COSTS[cost], y_label="accuracy (%)", title=title)
+
+
+def data_names(configs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What the data of each of these runs is called, alike only where accuracies and costs compare.
+
+    Where data sets of one name differ, as in their split or the size of their images, what differs is said.
+    """
+    found = [
+        {key: value for key, value in config.items() if key.startswith("data.") and key[5:] not in _OF_TRAINING}
+        for config in configs
+    ]
+    names = []
+    for config, settings in zip(configs, found, strict=True):
+        namesakes = [
+            other for each, other in zip(configs, found, strict=True) if each.get("data") == config.get("data")
+        ]
+        keys = sorted({key for other in namesakes for key in other})
+        differing = [key for key in keys if any(other.get(key) != namesakes[0].get(key) for other in namesakes)]
+        names.append(" ".join([str(config.get("data", "")), *(f"{key}={settings.get(key)}" for key in differing)]))
+    return names
 
 
 def _group(row: CandidateRow, rows: Sequence[CandidateRow]) -> str:

@@ -8,7 +8,7 @@ from nas.tracking.kept import NEWEST, keep_checkpoint, newest_checkpoint
 from nas.tracking.machine import device_words, versions
 from nas.tracking.runs import LeftOut, Runs, collect, is_run
 from nas.tracking.summary import Summary, read_summary, write_summary
-from nas.tracking.table import Row, Spread, Table, data_names, tabulate
+from nas.tracking.table import Row, Spread, Table, tabulate
 from nas.tracking.tensorboard import TensorBoard
 
 __all__ = [
@@ -28,7 +28,6 @@ __all__ = [
     "append_line",
     "candidates_to_markdown",
     "collect",
-    "data_names",
     "device_words",
     "entropy",
     "is_run",

@@ -71,30 +71,6 @@ def further_setting(setting: Sequence[str], space: str, method: str, data: str) 
     return tuple(override for override in setting if override not in said)
 
 
-_OF_TRAINING = ("download", "workers", "padding", "flip", "cutout", "mean", "std")
-"""Settings of data that change neither the images that accuracies are measured on nor their shape."""
-
-
-def data_names(configs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What the data of each of these runs is called, alike only where accuracies and costs compare.
-
-    Where data sets of one name differ, as in their split or the size of their images, what differs is said.
-    """
-    found = [
-        {key: value for key, value in config.items() if key.startswith("data.") and key[5:] not in _OF_TRAINING}
-        for config in configs
-    ]
-    names = []
-    for config, settings in zip(configs, found, strict=True):
-        namesakes = [
-            other for each, other in zip(configs, found, strict=True) if each.get("data") == config.get("data")
-        ]
-        keys = sorted({key for other in namesakes for key in other})
-        differing = [key for key in keys if any(other.get(key) != namesakes[0].get(key) for other in namesakes)]
-        names.append(" ".join([str(config.get("data", "")), *(f"{key}={settings.get(key)}" for key in differing)]))
-    return names
-
-
 def tabulate(runs: Runs) -> Table:
     """Groups the finished runs over their seeds and averages each group."""
     return Table(tuple(map(_row, grouped(runs.finished.values()))), runs.left_out)

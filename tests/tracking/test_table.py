@@ -11,7 +11,6 @@ from nas.tracking import (
     Summary,
     Table,
     collect,
-    data_names,
     tabulate,
     to_csv,
     to_markdown,
@@ -172,13 +171,3 @@ def test_the_config_comes_back_and_must_be_one(tmp_path):
     assert "config" not in summary().to_dict()
     with pytest.raises(ValueError, match="its 'config' is 3, not"):
         Summary.from_dict({**written.to_dict(), "config": 3})
-
-
-def test_data_are_told_apart_where_accuracies_do_not_compare():
-    digits = {"data": "digits", "data.split.train": 0.5, "data.cutout": 2}
-    assert data_names([digits, {**digits, "data.cutout": 0, "data.mean": [0.5]}]) == ["digits", "digits"]
-    assert data_names([digits, {"data": "svhn"}, {}]) == ["digits", "svhn", ""]
-    assert data_names([digits, {**digits, "data.split.train": 0.8}]) == [
-        "digits data.split.train=0.5",
-        "digits data.split.train=0.8",
-    ]
