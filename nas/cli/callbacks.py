@@ -5,14 +5,17 @@ import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from nas.cli.links import require_no_links, written_in_run, written_in_sweep
+from nas.cli.mistakes import Mistakes, checked
 from nas.cli.signals import Stopped, StopSignals
 from nas.cli.sweeping import stop_signals
+from nas.reading import one_line
 from nas.tracking.formats import to_markdown, write_table
 from nas.tracking.lock import NAME, Lock
 from nas.tracking.runs import collect
@@ -86,6 +89,21 @@ class RunDirectoryGuard(Callback):
         type(self).entered, type(self).made = (key, folder), not there
 
 
+class SettingsGuard(Callback):
+    """Refuses a run by all that is wrong with its settings, before Hydra writes into its directory.
+
+    The runs of a sweep check themselves.
+    """
+
+    def on_run_start(self, config: DictConfig, *, config_name: str, **kwargs: Any) -> None:
+        settings = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
+        with suppress(OmegaConfBaseException):  # what cannot be resolved ends the run in words of its own
+            try:
+                checked(config_name, OmegaConf.to_container(settings, resolve=True))
+            except Mistakes as mistakes:
+                _refuse(*mistakes.lines)
+
+
 class SweepSignals(Callback):
     """Ends a sweep in good order by a signal that comes between its runs; it hears them until `leave`."""
 
@@ -120,7 +138,7 @@ class SweepSummary(Callback):
             sys.exit(1)
 
 
-def _refuse(reason: str) -> None:
+def _refuse(*reasons: str) -> NoReturn:
     # Hydra turns exceptions of callbacks into warnings, but lets an exit pass
-    print(f"error: {reason}", file=sys.stderr)
+    print(*(f"error: {one_line(reason)}" for reason in reasons), sep="\n", file=sys.stderr)
     sys.exit(1)

@@ -38,16 +38,17 @@ def run(
         arguments = [*arguments, *further(arguments)]
     except ValueError as error:
         return _report(error)
-    if mistakes := launcher_mistakes(arguments) or find_mistakes(config_name, arguments):
+    words = normalized(arguments)
+    alone = _one_run(words)
+    if mistakes := launcher_mistakes(arguments) or find_mistakes(config_name, arguments, alone=alone):
         return _report(Mistakes(mistakes))
     register_naming()
     register_launcher()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # otherwise Hydra prints errors itself, over many lines
-    words = normalized(arguments)
     sys.argv = [sys.argv[0], *words]
     try:
         with _stopped_if_heard():
-            if _one_run(words):
+            if alone:
                 _run_once(config_name, job, words)
             else:
                 hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(job)()

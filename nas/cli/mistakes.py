@@ -32,11 +32,12 @@ class Mistakes(ValueError):
         self.lines = list(lines)
 
 
-def find_mistakes(config_name: str, arguments: Sequence[str]) -> list[str]:
+def find_mistakes(config_name: str, arguments: Sequence[str], *, alone: bool = False) -> list[str]:
     """All that is wrong with a command line, before Hydra stops at the first mistake or makes a run directory.
 
     Words that cannot be read and unknown options of groups come first, then what the schema says of the rest. The runs
-    of a sweep, whose values are lists, check themselves.
+    of a sweep, whose values are lists, check themselves, and so does a run `alone` whose words are all right: its
+    config is not composed twice.
     """
     if lines := unreadable_configs(arguments):
         return lines
@@ -47,7 +48,7 @@ def find_mistakes(config_name: str, arguments: Sequence[str]) -> list[str]:
         wrong += lines
         if not lines:
             good.append(word)
-    if not wrong and (sweep or {"-h", "--help", "--hydra-help", "--cfg", "-c", "--info"} & {*arguments}):
+    if not wrong and (alone or sweep or {"-h", "--help", "--hydra-help", "--cfg", "-c", "--info"} & {*arguments}):
         return []
     words = [word for word in normalized(good) if next(overrides([word]), None) or word.startswith("~")]
     bad = [(key, value) for word in {*arguments} - {*good} for _, key, value in overrides([word])]
@@ -90,11 +91,11 @@ def _schema_mistakes(config_name: str, words: Sequence[str], arguments: Sequence
             checked(config_name, OmegaConf.to_container(config, resolve=True))
         except Mistakes as mistakes:
             return mistakes.lines
+        except (HydraException, OmegaConfBaseException):
+            pass  # Hydra says itself what it cannot compose
         except (yaml.YAMLError, ValueError, OSError, RecursionError) as error:
             folders = ", ".join(str(folder) for folder in config_folders(arguments)[1:])
             return [f"a config in {folders} cannot be read: {one_line(error)}; mend it"]
-        except (HydraException, OmegaConfBaseException):
-            pass  # Hydra says itself what it cannot compose
     return []
 
 
