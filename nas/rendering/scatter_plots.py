@@ -5,6 +5,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -17,7 +18,9 @@ from nas.rendering.text import printable
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 FRONT = "#808080"
-FRONT_LINES = ("--", ":", "-.")
+FRONT_LINES: tuple[Any, ...] = ("--", ":", "-.", (0, (8, 3)), (0, (5, 2, 1, 2, 1, 2)))
+TALL, COLUMNS = 560, 3
+"""The height in pixels beyond which a legend stands below the axes, and in how many columns."""
 DECADE = 10.0
 """The largest cost over the smallest one beyond which costs are drawn on a logarithmic axis."""
 
@@ -49,7 +52,7 @@ class Point:
 def scatter(points: Sequence[Point], *, x_label: str, y_label: str, title: str) -> bytes:
     """A PNG of all points, a colour and a marker for each group, and the Pareto front of each measure as a step line.
 
-    The legend stands beside the axes, so that it covers no point; the page is as high as it needs. A point that lies on
+    The legend stands beside the axes, so that it covers no point, or below them if it is long. A point that lies on
     others is a ring around them. Costs that span more than a decade have a logarithmic axis.
 
     Raises:
@@ -65,15 +68,17 @@ def scatter_figure(points: Sequence[Point], *, x_label: str, y_label: str, title
     groups = list(dict.fromkeys(point.group for point in points))
     measures = list(dict.fromkeys(point.measure for point in points))
     lines = sum(_label(group).count("\n") + 1 for group in (*groups, *(f"Pareto front, {m}" for m in measures)))
-    figure = blank(800, max(460, 60 + 16 * lines + 8 * (len(groups) + len(measures))))
+    legend = 60 + 16 * lines + 8 * (len(groups) + len(measures))
+    below = legend > TALL
+    figure = blank(800, TALL + legend // COLUMNS if below else max(460, legend))
     axes = figure.add_subplot()
     for measure, line in zip(measures, itertools.cycle(FRONT_LINES), strict=False):
         front = pareto_front([point for point in points if point.measure == measure])
         if len(front) > 1:  # the line of a single point can't be seen
             _draw_front(axes, front, "Pareto front" + (f", {measure}" if len(measures) > 1 else ""), line)
-    below = _below(points)
+    covered = _below(points)
     for number, group in enumerate(groups):
-        members = [(point, under) for point, under in zip(points, below, strict=True) if point.group == group]
+        members = [(point, under) for point, under in zip(points, covered, strict=True) if point.group == group]
         _draw_group(axes, members, COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)])
     _scale(axes, [point.x for point in points])
     axes.set_xlabel(printable(x_label, width=90))
@@ -82,7 +87,8 @@ def scatter_figure(points: Sequence[Point], *, x_label: str, y_label: str, title
     axes.grid(color="#e6e6e6", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="outside right upper", frameon=False, fontsize=9)
+    place, columns = ("outside lower left", COLUMNS) if below else ("outside right upper", 1)
+    figure.legend(loc=place, ncols=columns, frameon=False, fontsize=9)
     return figure
 
 

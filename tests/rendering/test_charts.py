@@ -186,6 +186,8 @@ def test_the_legend_is_whole_however_many_rows(rows):
     assert box.y0 >= 0
     assert box.y1 <= page.y1
     assert len(figure.legends[0].get_texts()) == rows + 1
+    assert figure.axes[0].get_window_extent().height > 300
+    assert not box.overlaps(figure.axes[0].get_window_extent())
 
 
 def test_a_point_on_another_one_is_a_ring_around_it():
