@@ -95,11 +95,11 @@ class SettingsGuard(Callback):
     The runs of a sweep check themselves.
     """
 
-    def on_run_start(self, config: DictConfig, *, config_name: str, **kwargs: Any) -> None:
-        settings = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        settings = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
         with suppress(OmegaConfBaseException):  # what cannot be resolved ends the run in words of its own
             try:
-                checked(config_name, OmegaConf.to_container(settings, resolve=True))
+                checked(kwargs["config_name"], OmegaConf.to_container(settings, resolve=True))
             except Mistakes as mistakes:
                 _refuse(*mistakes.lines)
 

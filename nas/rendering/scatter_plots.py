@@ -87,8 +87,10 @@ def scatter_figure(points: Sequence[Point], *, x_label: str, y_label: str, title
     axes.grid(color="#e6e6e6", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    place, columns = ("outside lower left", COLUMNS) if below else ("outside right upper", 1)
-    figure.legend(loc=place, ncols=columns, frameon=False, fontsize=9)
+    if below:
+        figure.legend(loc="outside lower left", ncols=COLUMNS, frameon=False, fontsize=9)
+    else:
+        figure.legend(loc="outside right upper", frameon=False, fontsize=9)
     return figure
 
 
