@@ -42,7 +42,10 @@ def equal(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize(
+    "name",
+    ["second order", *(pytest.param(name, marks=pytest.mark.slow) for name in VARIANTS if name != "second order")],
+)
 def test_the_same_seed_is_the_same_search(name: str, tmp_path: Path) -> None:
     first = searched(tmp_path, "first", *VARIANTS[name], "seed=4")
     torch.rand(3)  # what happened before in the process does not matter
@@ -69,6 +72,7 @@ def test_the_same_seed_is_the_same_retraining(tmp_path: Path) -> None:
     assert not equal(states[0], states[2])
 
 
+@pytest.mark.slow
 def test_the_seed_decides_the_order_of_the_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both streams of a search and the one of a retraining: no two in one order."""
     orders = []

@@ -154,9 +154,9 @@ DRAWN = ("method=score_function", "method.relaxation._target_=my_package.OneHot"
     ("space", "further"),
     [
         ("my_space", ()),
-        ("darts_1x1", ()),
-        ("mine", ("budget=hinge", "budget.macs=0.5x", "budget.loss.weight=4")),
-        ("powers", DRAWN),
+        pytest.param("darts_1x1", (), marks=pytest.mark.slow),
+        pytest.param("mine", ("budget=hinge", "budget.macs=0.5x", "budget.loss.weight=4"), marks=pytest.mark.slow),
+        pytest.param("powers", DRAWN, marks=pytest.mark.slow),
     ],
 )
 def test_the_parts_of_the_page_on_extending_are_searched(space: str, further: tuple[str, ...], own: Path) -> None:

@@ -1,6 +1,7 @@
 """What the commands have in common: one Hydra job, and one clear line for every mistake of a person."""
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -70,8 +71,13 @@ def run(
 
 def _one_run(words: Sequence[str]) -> bool:
     """Whether words are values and parts of one run alone: no flag, and nothing that could make a sweep of it."""
-    keys = [next(overrides([word]), ("", "hydra", ""))[1] for word in words]
+    keys = [next(overrides([word]), ("", _left_out(word), ""))[1] for word in words]
     return not {"hydra", "hydra.mode", "hydra.searchpath"} & {*keys}
+
+
+def _left_out(word: str) -> str:
+    """The key that a word such as `~budget` leaves out; what is no such word counts as one of Hydra's."""
+    return word.removeprefix("~") if re.fullmatch(r"~[A-Za-z_][\w./@:-]*", word) else "hydra"
 
 
 def _run_once(config_name: str, job: Job, words: Sequence[str]) -> None:

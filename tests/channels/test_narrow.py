@@ -75,7 +75,7 @@ def test_operations_between_two_layers(between: Callable[[Tensor], Tensor]) -> N
     check(network, channels, kept, torch.randn(2, 3, 16, 16, dtype=torch.float64))
 
 
-@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2"])
+@pytest.mark.parametrize("name", ["resnet18", pytest.param("mobilenet_v2", marks=pytest.mark.slow)])
 def test_networks_of_torchvision(name: str) -> None:
     network = random_network(lambda: vision(name))
     channels = trace(network, (3, 64, 64))

@@ -70,6 +70,7 @@ def test_resnet18_by_hand() -> None:
     assert (last.kind, last.positions, last.bias, last.input_shape) == ("linear", 1, True, (512,))
 
 
+@pytest.mark.slow
 def test_mobilenet_v2_by_hand() -> None:
     """The stem, with the depthwise convolution of the first block; the inside of 16 blocks; a stream of each of seven
     settings; the last convolution."""

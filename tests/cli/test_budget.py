@@ -74,6 +74,7 @@ def test_a_budget_that_is_not_hard_may_be_exceeded_and_says_so(own: Path) -> Non
     )
 
 
+@pytest.mark.slow
 def test_the_key_of_a_budget_moves_the_alphas(own: Path) -> None:
     """Every part, and every key of it, leads to other alphas than the rest."""
     line = "budget.loss.line=[[1e3,3.0],[1e5,2.0]]"

@@ -52,6 +52,7 @@ def test_darts_v2_costs_what_its_authors_say(words: str, expected: dict[str, int
     assert cost(tmp_path, "genotype=DARTS_V2", *words.split()) == expected
 
 
+@pytest.mark.slow
 def test_a_larger_image_costs_more_and_weighs_the_same(tmp_path: Path) -> None:
     found = cost(tmp_path, "genotype=DARTS_V2", "input_shape=[3,64,64]")
     assert (found["params"], found["memory_bytes"]) == (V2["params"], V2["memory_bytes"])
@@ -61,6 +62,7 @@ def test_a_larger_image_costs_more_and_weighs_the_same(tmp_path: Path) -> None:
     assert found["bops"] == 4 * (V2["bops"] - classifier) + classifier
 
 
+@pytest.mark.slow
 def test_the_imagenet_stem_has_a_thousand_classes_and_images_of_224(tmp_path: Path) -> None:
     words = ("genotype=DARTS_V2", "network.channels=48", "network.cells=14", "network.stem=imagenet")
     found = cost(tmp_path, *words)
@@ -94,6 +96,7 @@ def test_a_run_directory_is_counted_for_the_images_of_its_run(pc_darts_run: Path
     assert json.loads(outcome.out) == cost(tmp_path, f"genotype={pc_darts_run}/genotype.json", *words)
 
 
+@pytest.mark.slow
 def test_of_a_run_with_a_damaged_checkpoint_the_images_can_be_given(pc_darts_run: Path, tmp_path: Path) -> None:
     (tmp_path / "genotype.json").write_bytes((pc_darts_run / "genotype.json").read_bytes())
     (tmp_path / "checkpoint.pt").write_bytes((pc_darts_run / "checkpoint.pt").read_bytes()[:1000])

@@ -46,6 +46,7 @@ def assert_it_goes_on(folder: Path, whole: Path) -> None:
     assert len(read_epochs(folder / "run", "train.jsonl")) == 2
 
 
+@pytest.mark.slow
 def test_a_process_that_may_not_write_more(tmp_path: Path, whole: Path) -> None:
     outcome = shell(["-c", WITH_LIMIT, *RETRAIN, RUN], cwd=tmp_path)
     assert outcome.error == (

@@ -35,6 +35,7 @@ def test_seed_data_and_space_are_those_of_the_search(search: Path, tmp_path: Pat
         assert line in config(tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_the_next_command_names_the_folder_of_a_space_of_one_s_own(tmp_path: Path) -> None:
     (tmp_path / "my configs" / "space").mkdir(parents=True)
     (tmp_path / "my configs" / "space" / "mine.yaml").write_text("defaults: [pc_darts, _self_]\nname: mine\n")

@@ -31,6 +31,7 @@ def test_it_starts_from_the_weights_that_the_search_left(joint_run: Path, tmp_pa
     assert read_json(tmp_path / "r" / "summary.json")["space"] == "joint"
 
 
+@pytest.mark.slow
 def test_so_do_the_norms_of_each_width(tmp_path: Path) -> None:
     """The genotype says that the supernet had them, whatever the default is."""
     words = ("+space=channel_width", "space.normalization=switchable", *SMALL, "hydra.run.dir=run")
@@ -83,6 +84,7 @@ def test_a_space_whose_networks_are_built_otherwise(pc_darts_run: Path, tmp_path
     assert "networks of space 'pc_darts' have other parameters than its supernet, such as" in outcome.error
 
 
+@pytest.mark.slow
 def test_what_was_fine_tuned_is_exported_as_integers(joint_run: Path, tmp_path: Path) -> None:
     """The file is compared with the network by the command itself; here that its weights are integers of their bits."""
     import numpy as np

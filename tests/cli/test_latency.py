@@ -109,6 +109,7 @@ def test_a_search_measures_what_its_table_lacks_and_keeps_within_the_seconds(tmp
     assert "measured" not in again.out
 
 
+@pytest.mark.slow
 def test_only_what_is_missing_is_measured_and_nothing_is_lost(tmp_path: Path, clock: Clock) -> None:
     search(tmp_path, "budget.latency=1e-9")  # refused, but measured first
     before = json.loads((tmp_path / TABLE).read_text())["seconds"]
@@ -120,6 +121,7 @@ def test_only_what_is_missing_is_measured_and_nothing_is_lost(tmp_path: Path, cl
     assert json.loads((tmp_path / TABLE).read_text())["seconds"].keys() == further | before.keys()
 
 
+@pytest.mark.slow
 def test_a_table_of_another_device_is_taken_only_if_it_is_asked_for(tmp_path: Path, clock: Clock) -> None:
     (tmp_path / "gpu.json").write_text(table_of(THERE, sized()))
     words = ("budget.latency=0.7x", "budget.latency_table=gpu.json", "trainer.epochs=1")
@@ -158,6 +160,7 @@ def test_what_cannot_be_taken_is_one_line(tmp_path: Path, clock: Clock) -> None:
     assert clock.asked == []
 
 
+@pytest.mark.slow
 def test_a_limit_of_seconds_that_is_told_is_one_that_can_be_met(tmp_path: Path, clock: Clock) -> None:
     line = search(tmp_path, "budget.latency=1e-9").error
     least = line.removesuffix(" seconds; give at least that").rpartition(" ")[2]

@@ -34,10 +34,11 @@ def test_a_job_runs_on_every_rank_and_gives_what_rank_0_returns(
     ("how", "error", "said"),
     [
         ("mistake", Mistakes, "^image 7 does not decode$"),
-        (
+        pytest.param(
             "killed",
             LostProcessError,
             "^process 1 of trainer.devices=2 was ended by SIGKILL; .*; the others were stopped$",
+            marks=pytest.mark.slow,
         ),
         pytest.param("bug", RuntimeError, r"(?s)line \d+, in break_down.*LookupError: a bug", marks=pytest.mark.slow),
     ],

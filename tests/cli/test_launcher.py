@@ -42,10 +42,11 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> list[list[dict[str,
     return numbers(cwd / "sweep")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("n_jobs", "how", "reason"),
     [
-        pytest.param(1, "null", "ended by SIGKILL; a lack of memory may be the reason", marks=pytest.mark.slow),
+        (1, "null", "ended by SIGKILL; a lack of memory may be the reason"),
         (2, "null", "ended by SIGKILL; a lack of memory may be the reason"),
         (2, "1", "ended with status 1"),
     ],
@@ -98,7 +99,8 @@ def sweeping(cwd: Path, *words: str, at_once: int = 2) -> Iterator[subprocess.Po
         yield process
 
 
-@pytest.mark.parametrize("how", ["all are told", pytest.param("the sweep is told", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["all are told", "the sweep is told"])
 def test_a_signal_stops_all_and_the_words_go_on(how: str, tmp_path: Path) -> None:
     """By a scheduler to the group, fork server included, or by a person to the sweep alone."""
     with sweeping(tmp_path, *LONG) as process:
@@ -144,6 +146,7 @@ def gone(pid: int) -> bool:
         return True
 
 
+@pytest.mark.slow
 def test_no_run_outlives_its_sweep(tmp_path: Path) -> None:
     with sweeping(tmp_path, *LONG, at_once=1) as process:
         left = children(process.pid)
@@ -182,8 +185,10 @@ def test_a_mistake_is_one_line_and_nothing_is_written(words: tuple[str, ...], pa
     ("command", "launcher"),
     [
         *((command, "basic") for command in ("retrain", "cost", "draw", "export")),
-        ("retrain", "processes"),
-        *(pytest.param(command, "processes", marks=pytest.mark.slow) for command in ("cost", "draw", "export")),
+        *(
+            pytest.param(command, "processes", marks=pytest.mark.slow)
+            for command in ("retrain", "cost", "draw", "export")
+        ),
     ],
 )
 def test_a_mistake_in_one_run_of_any_command_is_status_1(command: str, launcher: str, tmp_path: Path) -> None:
@@ -205,5 +210,6 @@ def test_what_a_run_prints_is_seen_and_its_mistake_is_one_line(tmp_path: Path) -
     assert outcome.out.count('"params": ') == 2
 
 
+@pytest.mark.slow
 def test_a_sweep_without_mistakes_is_status_0(tmp_path: Path) -> None:
     assert call("cost", "-m", "genotype=DARTS_V1,DARTS_V2", cwd=tmp_path).status == 0

@@ -30,7 +30,7 @@ def limit(rows: int, monkeypatch: pytest.MonkeyPatch, error: Exception | None = 
         monkeypatch.setattr(kind, "__call__", limited)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", ["search", pytest.param("retrain", marks=pytest.mark.slow)])
 def test_the_batch_size_that_fits_is_named_and_fits(
     command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

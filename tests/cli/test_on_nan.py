@@ -61,7 +61,7 @@ def timeless(run: Path, name: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize(
     ("command", "words", "log"),
-    [("search", SEARCH, "search.jsonl"), ("retrain", RETRAIN, "train.jsonl")],
+    [("search", SEARCH, "search.jsonl"), pytest.param("retrain", RETRAIN, "train.jsonl", marks=pytest.mark.slow)],
 )
 def test_rolled_back_and_killed_in_between_it_ends_the_same(
     command: str, words: tuple[str, ...], log: str, tmp_path: Path, poison: Poison, monkeypatch: pytest.MonkeyPatch

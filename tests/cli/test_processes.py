@@ -76,6 +76,7 @@ def test_help_helps(command: str, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_person_s_own_space_needs_no_edit_here(tmp_path: Path) -> None:
     """The example of docs/extending.md, found in the folder where the command runs; its costs by hand."""
     page = (REPOSITORY / "docs" / "extending.md").read_text()

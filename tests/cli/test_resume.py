@@ -74,10 +74,9 @@ def leave(name: str, steps: int, cwd: Path) -> None:
     ("name", "steps"),
     [
         ("search", 1),
-        ("random", 3),
         ("retrain", 6),
         *(pytest.param("search", steps, marks=pytest.mark.slow) for steps in (2, 3, 4)),
-        *(pytest.param(*case, marks=pytest.mark.slow) for case in (("random", 8), ("retrain", 1))),
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in (("random", 3), ("random", 8), ("retrain", 1))),
     ],
 )
 def test_left_after_a_step_it_ends_as_one_that_was_not(name: str, steps: int, whole: Whole, tmp_path: Path) -> None:
@@ -103,7 +102,9 @@ def test_left_again_and_again_it_ends_the_same_with_one_history(whole: Whole, tm
     )
 
 
-@pytest.mark.parametrize("name", ["search", pytest.param("random", marks=pytest.mark.slow), "retrain"])
+@pytest.mark.parametrize(
+    "name", ["search", *(pytest.param(name, marks=pytest.mark.slow) for name in ("random", "retrain"))]
+)
 def test_left_between_the_last_epoch_and_the_summary_it_ends_the_same(name: str, whole: Whole, tmp_path: Path) -> None:
     with left_before_the_summary():
         call(*CASES[name], *RESUME, cwd=tmp_path)

@@ -268,7 +268,7 @@ def test_ranks_stop_after_the_same_step(tmp_path: Path, monkeypatch: pytest.Monk
     assert load_checkpoint(tmp_path / "checkpoint.pt")["steps"] == list(range(1, int(last.pop()) + 1))
 
 
-@pytest.mark.parametrize("how", ["told", "never"])
+@pytest.mark.parametrize("how", ["told", pytest.param("never", marks=pytest.mark.slow)])
 def test_ranks_that_are_not_set_up_make_no_step(how: str, tmp_path: Path) -> None:
     """Rank 1 hears the signal itself, or this process does, while rank 1 is busy."""
     if how == "never":

@@ -115,6 +115,7 @@ def test_a_network_of_one_s_own_is_typed_again_and_the_error_says_what(tmp_path:
         assert shlex.split(asked) == [*own, digits[0]]
 
 
+@pytest.mark.slow
 def test_the_number_of_classes_is_used(tmp_path: Path) -> None:
     words = ("+space=bit_width", *SMALL, *TINY, "network.num_classes=12", "hydra.run.dir=run")
     succeed("search", *words, cwd=tmp_path)
@@ -256,6 +257,7 @@ def test_settings_of_a_genotype_that_do_not_fit(
     assert message in call("cost", "genotype=changed.json", cwd=tmp_path).error
 
 
+@pytest.mark.slow
 def test_a_search_starts_from_a_float_retraining_at_full_width_alone(bits_run: Path, tmp_path: Path) -> None:
     baseline = ("method=homogeneous", "method.candidates=1", "space.widths=[1.0,0.5]")
     succeed("search", "+space=channel_width", *baseline, *SMALL, *TINY, "hydra.run.dir=full", cwd=tmp_path)

@@ -92,6 +92,7 @@ def test_a_run_of_a_sweep_is_a_run(sweep: tuple[Path, Outcome], tmp_path: Path) 
     assert read_json(tmp_path / "run" / "summary.json")["seed"] == 1
 
 
+@pytest.mark.slow
 def test_a_sweep_of_retrainings_has_test_accuracies(sweep: tuple[Path, Outcome], tmp_path: Path) -> None:
     run = min(sweep[0].glob("*/summary.json")).parent
     words = (f"genotype={run},DARTS_V1", "seed=3,4", *TINY, "hydra.sweep.dir=sweep")
@@ -165,7 +166,7 @@ def test_an_unexpected_error_of_one_run_stops_no_other_and_it_alone_is_redone(tm
     ("place", "name", "call_of_second", "said"),
     [
         (Keeper, "after_step", 4, "in run {run}, in epoch 0 after step 2"),
-        (nas.search, "checked", 2, "in run {run}, before the next step"),
+        pytest.param(nas.search, "checked", 2, "in run {run}, before the next step", marks=pytest.mark.slow),
     ],
     ids=["in a run", "between"],
 )

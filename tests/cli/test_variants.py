@@ -10,7 +10,7 @@ import torch
 from tests.cli.commands import CONF, SMALL_CELL, TINY, call, read_epochs, read_json, succeed
 
 METHODS = sorted(path.stem for path in (CONF / "method").glob("*.yaml"))
-SLOW = ("darts", "pc_darts_k2", "channel_width")
+SLOW = ("darts", "pc_darts_k2", "channel_width", "joint")
 """As others, or searched and followed in tests of their own."""
 FAST = sorted({path.stem for path in (CONF / "space").glob("*.yaml")} - {*SLOW})
 

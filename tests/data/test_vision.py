@@ -3,7 +3,10 @@
 import subprocess
 import sys
 
+import pytest
 
+
+@pytest.mark.slow
 def test_transforms_work_and_importing_nas_data_does_not_load_torchvision() -> None:
     script = """
 import sys

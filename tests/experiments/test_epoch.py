@@ -126,6 +126,7 @@ def test_a_search_is_watched_whole(run: Callable[..., Epochs]) -> None:
     assert 0 < search.outside < 1
 
 
+@pytest.mark.slow
 def test_the_command_writes_where_the_time_went(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -199,6 +199,7 @@ def test_loss_curves_are_alike(tmp_path: Path) -> None:
     assert [float(cell) for cell in lines[2].split(",")] == [1.0, *(losses[1] for losses in curves.values())]
 
 
+@pytest.mark.slow
 def test_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = "--spaces darts --orders 1 --batches 2 --channels 4 --cells 1 --image-size 8 --repetitions 2 --threads 1"
     out = tmp_path / "results"

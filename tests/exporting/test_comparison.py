@@ -89,7 +89,7 @@ def coarser(quantizer: Quantizer) -> Grid:
     return replace(grid, step=grid.step * (1.01 if quantizer.operand == "input" else 1))
 
 
-@pytest.mark.parametrize("wrong", [wider, coarser])
+@pytest.mark.parametrize("wrong", [wider, pytest.param(coarser, marks=pytest.mark.slow)])
 def test_a_wrong_grid_is_caught(wrong: Callable[[Quantizer], Grid], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quantized, "grid_of", wrong)
     with pytest.raises(ValueError, match=r"'[a-z]+\.on_input' of the network rounds differs in the file"):

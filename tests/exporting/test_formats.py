@@ -77,6 +77,7 @@ def test_a_file_of_another_kind_says_nothing(form: str, data: bytes) -> None:
     assert FORMATS[form].metadata(data) == {}
 
 
+@pytest.mark.slow
 def test_the_formats_tell_each_other_apart() -> None:
     files = {
         name: export(Plain(), random_batches(IMAGE), file_format=form, tolerance=1e-4, metadata={"a": "b"}).data
@@ -116,6 +117,7 @@ def test_a_program_without_this_package_reads_the_file(form: str, tmp_path: Path
     torch.testing.assert_close(torch.from_numpy(np.load(tmp_path / "logits.npy")), wanted, atol=1e-4, rtol=0)
 
 
+@pytest.mark.slow
 def test_a_pt2_file_holds_no_operation_of_this_package(tmp_path: Path) -> None:
     network = QuantizedNetwork()
     data = export(network, random_batches(IMAGE), file_format=Pt2(), tolerance=1e-4, metadata={}).data

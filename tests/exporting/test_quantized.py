@@ -128,7 +128,7 @@ def test_onnxruntime_computes_the_same_however_it_optimizes(
         assert abs(found - logits.numpy()).max() < 1e-5 * logits.abs().max()
 
 
-@pytest.mark.parametrize("input_bits", [1, pytest.param(2, marks=pytest.mark.slow), 8])
+@pytest.mark.parametrize("input_bits", [1, *(pytest.param(bits, marks=pytest.mark.slow) for bits in (2, 8))])
 def test_onnxruntime_may_not_round_float_weights_either(input_bits: int) -> None:
     """Between quantizers it does so, to 8 bits: of a weight whose largest number is 1, up to 1 / 254."""
     torch.manual_seed(0)
@@ -172,12 +172,13 @@ class Rounded(nn.Module):
         return torch.cat([layer(x).flatten(1)[:, None] for layer in self.layers], dim=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file_format", "signed"),
     [
         pytest.param(Onnx(opset=21), True, id="onnx-signed"),
-        pytest.param(Onnx(opset=21), False, id="onnx-unsigned", marks=pytest.mark.slow),
-        pytest.param(Pt2(), True, id="pt2-signed", marks=pytest.mark.slow),
+        pytest.param(Onnx(opset=21), False, id="onnx-unsigned"),
+        pytest.param(Pt2(), True, id="pt2-signed"),
         pytest.param(Pt2(), False, id="pt2-unsigned"),
     ],
 )
@@ -192,7 +193,7 @@ def test_halves_round_to_even_and_ranges_end_where_their_bits_do(file_format: Fi
         assert np.array_equal(row, wanted), bits
 
 
-@pytest.mark.parametrize("opset", [18, pytest.param(20, marks=pytest.mark.slow), 21, 23])
+@pytest.mark.parametrize("opset", [18, *(pytest.param(opset, marks=pytest.mark.slow) for opset in (20, 21, 23))])
 def test_every_opset_holds_eight_bits(opset: int) -> None:
     layer = quantized_layer(nn.Conv2d(3, 2, 3), on_input=4, on_weight=4)
     network = nn.Sequential(layer, nn.Flatten())

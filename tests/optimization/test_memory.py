@@ -143,5 +143,6 @@ def measured_apart(ranks: Ranks, optimizer: str) -> int | None:
     return largest_batch(step, 4)
 
 
+@pytest.mark.slow
 def test_ranks_measure_apart() -> None:
     assert on_ranks(measured_apart, "second_order") == [2, 3]

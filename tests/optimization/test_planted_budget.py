@@ -57,8 +57,10 @@ def cost_of(bilevel: FirstOrder) -> float:
 @pytest.mark.parametrize(
     ("target", "scale"),
     [
-        *((12.0, 1.0), (24.0, 0.3), (24.0, 1.0), (24.0, 3.0), (36.0, 1.0)),
-        *(pytest.param(target, scale, marks=pytest.mark.slow) for target in (12.0, 36.0) for scale in (0.3, 3.0)),
+        *((24.0, 0.3), (36.0, 1.0)),
+        *(pytest.param(24.0, scale, marks=pytest.mark.slow) for scale in (1.0, 3.0)),
+        *(pytest.param(12.0, scale, marks=pytest.mark.slow) for scale in (0.3, 1.0, 3.0)),
+        *(pytest.param(36.0, scale, marks=pytest.mark.slow) for scale in (0.3, 3.0)),
     ],
 )
 def test_the_likeliest_genotype_spends_what_it_may(target: float, scale: float) -> None:
@@ -73,7 +75,7 @@ def test_the_likeliest_genotype_spends_what_it_may(target: float, scale: float) 
     assert sum(costs[300:]) / 100 == pytest.approx(target, abs=0.5)
 
 
-@pytest.mark.parametrize("scale", [0.3, 1.0, 3.0])
+@pytest.mark.parametrize("scale", [1.0, *(pytest.param(scale, marks=pytest.mark.slow) for scale in (0.3, 3.0))])
 def test_a_target_is_met_where_the_loss_wants_more(scale: float) -> None:
     """Within 5 % after 400 steps, whatever the loss is worth, where it would otherwise spend almost all."""
     assert cost_of(searched(None, DEARER_IS_BETTER, scale=scale)) > 40
@@ -99,6 +101,7 @@ def test_a_target_spends_where_it_counts() -> None:
     assert spent[-1] > 1.5 * spent[0]
 
 
+@pytest.mark.slow
 def test_a_larger_penalty_ends_cheaper() -> None:
     costs = [cost_of(searched(Penalty(COST, weight=w), DEARER_IS_BETTER)) for w in (0.01, 4.0, 64.0)]
     assert costs == sorted(costs, reverse=True)
@@ -106,6 +109,7 @@ def test_a_larger_penalty_ends_cheaper() -> None:
     assert costs[-1] < 12
 
 
+@pytest.mark.slow
 def test_the_homogeneous_line_asks_for_the_cost_that_it_undervalues() -> None:
     """Networks that reach a loss of 0.4 whatever they cost: the gain over the line is largest where it is highest."""
     level, gains = 0.3 / sum(1 + 0.3 * place for place in range(6)), [1.0] * 4

@@ -132,8 +132,10 @@ ONCE_EACH = [*zip(KINDS, RELAXATIONS, strict=True)]
             pytest.param("module", kind, relaxation, marks=[] if (kind, relaxation) in ONCE_EACH else pytest.mark.slow)
             for kind, relaxation in itertools.product(KINDS, RELAXATIONS)
         ),
-        pytest.param("cells", FirstOrder, Softmax, marks=pytest.mark.slow),
-        ("cells", SecondOrder, Gumbel),
+        *(
+            pytest.param("cells", *case, marks=pytest.mark.slow)
+            for case in ((FirstOrder, Softmax), (SecondOrder, Gumbel))
+        ),
     ],
 )
 def test_a_search_takes_the_same_steps(name: str, kind: Any, relaxation: Any) -> None:

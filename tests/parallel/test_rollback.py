@@ -78,7 +78,9 @@ def rolled_back(ranks: Ranks, folder: str, where: str) -> dict[str, Any]:
     return {"gone_back": gone_back, "losses": losses, "end": state(), "rollbacks": keeper.rollbacks}
 
 
-@pytest.mark.parametrize(("where", "position"), [("training", [1, 1]), ("validation", [1, 0])])
+@pytest.mark.parametrize(
+    ("where", "position"), [("training", [1, 1]), pytest.param("validation", [1, 0], marks=pytest.mark.slow)]
+)
 def test_they_go_back_together_and_on_with_other_batches(where: str, position: list[int]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         found = on_ranks(rolled_back, folder, where)

@@ -202,6 +202,7 @@ def test_every_image_is_measured_once() -> None:
         assert found == [pytest.approx(one, rel=1e-12) for one in wanted]
 
 
+@pytest.mark.slow
 def test_what_rank_0_calibrates_is_what_all_ranks_have() -> None:
     """Step sizes, and the signedness of inputs, which is a buffer."""
     first, second = on_ranks(calibrated)

@@ -117,6 +117,7 @@ def in_a_new_process(code: str, **environment: str) -> str:
     return subprocess.run(command, env=variables, capture_output=True, text=True, check=True).stdout
 
 
+@pytest.mark.slow
 def test_fonts_are_matplotlibs(tmp_path):
     code = "import os; from nas.rendering import draw; draw('digraph {a}', 'png'); print(os.environ['FONTCONFIG_FILE'])"
     path = in_a_new_process(code, MPLCONFIGDIR=str(tmp_path)).strip()
@@ -130,6 +131,7 @@ def test_fonts_that_the_user_chose_are_kept(monkeypatch):
     assert os.environ["FONTCONFIG_FILE"] == "/my/own.conf"
 
 
+@pytest.mark.slow
 def test_pyplot_and_the_backend_are_left_alone():
     code = """
 import sys, matplotlib

@@ -105,8 +105,13 @@ def bilevel(method: type[BilevelOptimizer], execution: str, recompute: bool) -> 
     return method(Objective(net), arch, Softmax(), weight_optimizer, arch_optimizer, clip_norm=5.0)
 
 
-@pytest.mark.parametrize("execution", EXECUTIONS)
-@pytest.mark.parametrize("method", [FirstOrder, SecondOrder])
+@pytest.mark.parametrize(
+    ("method", "execution"),
+    [
+        *((FirstOrder, execution) for execution in EXECUTIONS),
+        *(pytest.param(SecondOrder, execution, marks=pytest.mark.slow) for execution in EXECUTIONS),
+    ],
+)
 def test_a_search_takes_the_same_steps(method: type[BilevelOptimizer], execution: str) -> None:
     states = []
     for recompute in (False, True):
@@ -153,7 +158,7 @@ def peak(space: CellSpace) -> int:
     ("make", "execution"),
     [
         (darts, "batched"),
-        (pc_darts, "edge_by_edge"),
+        pytest.param(pc_darts, "edge_by_edge", marks=pytest.mark.slow),
         pytest.param(darts, "edge_by_edge", marks=pytest.mark.slow),
         pytest.param(pc_darts, "batched", marks=pytest.mark.slow),
     ],

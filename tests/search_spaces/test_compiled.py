@@ -40,16 +40,12 @@ def gradients(supernet: nn.Module, mixture: Mixture, *, bf16: bool) -> list[Tens
     return [logits.detach(), *torch.autograd.grad(logits.square().sum(), wanted, materialize_grads=True)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("space", "bf16"),
     [
         pytest.param(darts(num_nodes=1), False, id="darts in float32"),
-        pytest.param(
-            pc_darts(k=2, num_nodes=2, operators=DARTS_OPERATORS[3:6]),
-            True,
-            marks=pytest.mark.slow,
-            id="pc_darts in bf16",
-        ),
+        pytest.param(pc_darts(k=2, num_nodes=2, operators=DARTS_OPERATORS[3:6]), True, id="pc_darts in bf16"),
     ],
 )
 def test_edges_are_one_graph_with_the_same_gradients(space: CellSpace, bf16: bool) -> None:

@@ -28,8 +28,10 @@ SIZES: dict[str, dict[str, Any]] = {
         "operators": ("conv_3x3", "conv_1x1"),
     },
 }
-FAST = [("mobilenet_v2", "widths"), ("cells", "widths"), ("cells", "bits")]
+FAST = [("cells", "widths")]
 SLOW = [
+    ("cells", "bits"),
+    ("mobilenet_v2", "widths"),
     ("mobilenet_v2", "bits"),
     *((backbone, sizes) for backbone in ("resnet56", "resnet18") for sizes in SIZES),
 ]
