@@ -72,15 +72,15 @@ def succeed(module: str, *words: str, cwd: Path) -> Outcome:
     return outcome
 
 
-def shell(words: list[str], *, cwd: Path, **environment: str) -> Outcome:
-    """`python WORDS` as a process of its own."""
+def shell(words: list[str], *, cwd: Path, seconds: float = 240, **environment: str) -> Outcome:
+    """`python WORDS` as a process of its own, which has so many seconds."""
     process = subprocess.run(
         [sys.executable, *words],
         cwd=cwd,
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=seconds,
     )
     return Outcome(process.returncode, process.stdout, process.stderr)
 

@@ -102,10 +102,10 @@ def test_text_is_a_genotype_or_refused_in_one_line(text: str) -> None:
 
 
 @pytest.mark.slow
-def test_the_command_writes_its_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_writes_its_table(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["--cases", "100", "--seed", "3", "--out", str(tmp_path)]) == 0
     table = (tmp_path / "fuzz.md").read_text()
-    assert capsys.readouterr().out.startswith(table)
+    assert capfd.readouterr().out.startswith(table)
     *kinds, total = [line.split(" | ") for line in table.splitlines()[2:]]
     assert len(kinds) == len(KINDS)
     assert int(total[1]) == sum(int(row[1]) for row in kinds) >= 100
