@@ -1,6 +1,7 @@
 """Every run of a sweep is a process: one that dies is one failed run, a signal stops all, none outlives the sweep."""
 
 import csv
+import itertools
 import os
 import shlex
 import signal
@@ -181,15 +182,10 @@ def test_a_mistake_is_one_line_and_nothing_is_written(words: tuple[str, ...], pa
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "launcher"),
-    [
-        *((command, "basic") for command in ("retrain", "cost", "draw", "export")),
-        *(
-            pytest.param(command, "processes", marks=pytest.mark.slow)
-            for command in ("retrain", "cost", "draw", "export")
-        ),
-    ],
+    [*itertools.product(("retrain", "cost", "draw", "export"), ("basic", "processes"))],
 )
 def test_a_mistake_in_one_run_of_any_command_is_status_1(command: str, launcher: str, tmp_path: Path) -> None:
     """The others go on: a published genotype can be retrained, counted and drawn."""

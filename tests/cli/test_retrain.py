@@ -113,14 +113,19 @@ def test_sizes_stems_and_heads_reach_the_network(toy: Path, tmp_path: Path, stem
     "change",
     [
         "trainer.label_smoothing=0.3",
-        "trainer.auxiliary_weight=2.0",
-        "trainer.cutout=6",
-        "trainer.clip_norm=0.01",
-        "trainer.optimizer.weight_decay=0.5",
-        "trainer.schedule.final_rate=0.5",
         "trainer.drop_path=0.9",
-        "trainer.precision=bf16",
-        "data.padding=0",
+        *(
+            pytest.param(change, marks=pytest.mark.slow)
+            for change in (
+                "trainer.auxiliary_weight=2.0",
+                "trainer.cutout=6",
+                "trainer.clip_norm=0.01",
+                "trainer.optimizer.weight_decay=0.5",
+                "trainer.schedule.final_rate=0.5",
+                "trainer.precision=bf16",
+                "data.padding=0",
+            )
+        ),
     ],
 )
 def test_every_key_of_the_recipe_changes_the_training(

@@ -106,17 +106,20 @@ def handlers() -> list[Any]:
         ),
         (SEARCH, (Keeper, "after_step"), 4, signal.SIGINT, "SIGINT in epoch 1 after step 2", (1, 2)),
         (SEARCH, (SearchLog, "epoch"), 1, signal.SIGUSR1, "SIGUSR1 after epoch 0", (1, 0)),
-        (SEARCH, (SearchLog, "finish"), 1, signal.SIGTERM, "SIGTERM after the last epoch", (2, 0)),
-        (
-            SEARCH,
-            (nas.cli.search_job, "feed_of"),
-            2,
-            signal.SIGTERM,
-            "SIGTERM before the first step, nothing is kept yet",
-            None,
+        pytest.param(
+            *(SEARCH, (SearchLog, "finish"), 1, signal.SIGTERM, "SIGTERM after the last epoch", (2, 0)),
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            *(SEARCH, (nas.cli.search_job, "feed_of"), 2, signal.SIGTERM),
+            *("SIGTERM before the first step, nothing is kept yet", None),
+            marks=pytest.mark.slow,
         ),
         (RETRAIN, (Keeper, "after_step"), 3, signal.SIGTERM, "SIGTERM in epoch 1 after step 1", (1, 1)),
-        (RETRAIN, (nas.retrain, "_test"), 1, signal.SIGINT, "SIGINT after the last epoch", (2, 0)),
+        pytest.param(
+            *(RETRAIN, (nas.retrain, "_test"), 1, signal.SIGINT, "SIGINT after the last epoch", (2, 0)),
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["step", "last step", "epoch", "search ended", "before", "retrain", "test"],
 )
@@ -250,6 +253,7 @@ def each(folder: Path, name: str) -> list[Path]:
     return [folder / f"{name}{rank}" for rank in (0, 1)]
 
 
+@pytest.mark.slow
 def test_ranks_stop_after_the_same_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where only rank 1 hears of it."""
     tell_one, seen = os.kill, []

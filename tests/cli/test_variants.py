@@ -67,19 +67,24 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]
     "word",
     [
         "trainer.arch_rate=0.1",
-        "trainer.arch_warmup=0.99 trainer.epochs=2",
-        "trainer.optimizer.lr=0.5",
-        "trainer.schedule.final_rate=0.04 trainer.epochs=2",
         "trainer.precision=bf16",
-        "trainer.cutout=4",
-        "trainer.clip_norm=0.001",
-        "trainer.batch_size=8",
-        "trainer.max_steps=3",
-        "network.channels=16",
         "network.stem=imagenet",
-        "data.padding=0",
-        "method.alpha_scale=0.1",
-        "method.arch_optimizer.weight_decay=0.5",
+        *(
+            pytest.param(word, marks=pytest.mark.slow)
+            for word in (
+                "trainer.arch_warmup=0.99 trainer.epochs=2",
+                "trainer.optimizer.lr=0.5",
+                "trainer.schedule.final_rate=0.04 trainer.epochs=2",
+                "trainer.cutout=4",
+                "trainer.clip_norm=0.001",
+                "trainer.batch_size=8",
+                "trainer.max_steps=3",
+                "network.channels=16",
+                "data.padding=0",
+                "method.alpha_scale=0.1",
+                "method.arch_optimizer.weight_decay=0.5",
+            )
+        ),
     ],
 )
 def test_every_key_counts(word: str, plain: dict[str, dict[str, Any]], tmp_path: Path) -> None:

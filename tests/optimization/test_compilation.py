@@ -82,8 +82,7 @@ SPACES = {
     [
         ("module", FirstOrder),
         pytest.param("module", SecondOrder, marks=pytest.mark.slow),
-        ("cells", FirstOrder),
-        pytest.param("cells", SecondOrder, marks=pytest.mark.slow),
+        *(pytest.param("cells", kind, marks=pytest.mark.slow) for kind in (FirstOrder, SecondOrder)),
         ("recomputed", FirstOrder),
     ],
 )

@@ -72,8 +72,8 @@ PROCESSES = {
     "homogeneous networks": candidates(lambda: Homogeneous(name="homogeneous"), costed_space),
 }
 
-MARKS = {"first order": pytest.mark.slow, "second order": pytest.mark.slow}
-"""Those that others here contain."""
+MARKS = dict.fromkeys(("first order", "second order", "drawn", "one level", "annealed"), pytest.mark.slow)
+"""Those that are like others here, or that others contain."""
 
 
 def timeless(record: EpochRecord) -> dict[str, Any]:

@@ -44,6 +44,7 @@ def ended(ranks: Ranks) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 def test_they_stop_and_skip_together() -> None:
     """And do what one process with the same batches does."""
     first, second = on_ranks(ended)
