@@ -42,7 +42,7 @@ def _against_signature(part: dict[str, Any], place: str) -> list[str]:
     mistakes = []
     for key in (key for key in part if not key.startswith("_")):
         if part[key] == "???":
-            mistakes.append(f"{place}.{key} has no value, and {target} needs one")
+            mistakes.append(f"{place}.{key} has no value, and {target} needs one: give {place}.{key}=VALUE")
         elif key in parameters:
             mistakes += _wrong_type(f"{place}.{key}", part[key], parameters[key].annotation)
         elif not any(parameter.kind == parameter.VAR_KEYWORD for parameter in parameters.values()):
