@@ -14,8 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from nas.cli.links import require_no_links, written_in_run, written_in_sweep
 from nas.cli.mistakes import Mistakes, checked
 from nas.cli.signals import Stopped, StopSignals
-from nas.cli.sweeping import stop_signals
-from nas.reading import one_line
+from nas.cli.sweeping import say, stop_signals
 from nas.tracking.formats import to_markdown, write_table
 from nas.tracking.lock import NAME, Lock
 from nas.tracking.runs import collect
@@ -76,15 +75,17 @@ class RunDirectoryGuard(Callback):
         found = [name for name in TRACES if (folder / name).exists()]
         if found and resume is not True:
             _refuse(
-                f"{folder} already holds a run ({', '.join(found)}): go on with it by resume=true, give another {key}, "
-                "or move it away"
+                ValueError(
+                    f"{folder} already holds a run ({', '.join(found)}): go on with it by resume=true, give another "
+                    f"{key}, or move it away"
+                )
             )
         lock, there = Lock(folder), os.path.lexists(folder)
         try:
             require_no_links([lock.path, *written])
             lock.take()
         except (ValueError, OSError) as error:
-            _refuse(str(error))
+            _refuse(error)
         self.held.append(lock)
         type(self).entered, type(self).made = (key, folder), not there
 
@@ -101,7 +102,7 @@ class SettingsGuard(Callback):
             try:
                 checked(kwargs["config_name"], OmegaConf.to_container(settings, resolve=True))
             except Mistakes as mistakes:
-                _refuse(*mistakes.lines)
+                _refuse(mistakes)
 
 
 class SweepSignals(Callback):
@@ -138,7 +139,7 @@ class SweepSummary(Callback):
             sys.exit(1)
 
 
-def _refuse(*reasons: str) -> NoReturn:
+def _refuse(error: ValueError | OSError) -> NoReturn:
     # Hydra turns exceptions of callbacks into warnings, but lets an exit pass
-    print(*(f"error: {one_line(reason)}" for reason in reasons), sep="\n", file=sys.stderr)
+    say(error)
     sys.exit(1)
