@@ -41,6 +41,16 @@ def test_a_misspelt_option_names_those_that_exist(word: str, parts: list[str], t
     assert not list(tmp_path.iterdir())
 
 
+def test_words_that_cannot_be_read_are_said_with_the_others(tmp_path: Path) -> None:
+    lines = call("search", "space=darts", "", "=3", "data.root=[1", "seed=1,2", "trainer.epochs=0", cwd=tmp_path).errors
+    assert lines[0] == "a word of the command is empty: leave it out, as a shell makes it of quotes around nothing"
+    assert lines[1] == "'=3' names no key; write key=value"
+    assert lines[2].startswith("'data.root=[1' cannot be read (")
+    assert lines[3] == "'seed=1,2' lists several values; add -m to run each of them, or write a list as key=[a,b]"
+    assert lines[4:] == ["trainer.epochs is 0; should be greater than 0"]
+    assert not list(tmp_path.iterdir())
+
+
 def test_all_mistakes_are_said_at_once(tmp_path: Path) -> None:
     words = ("trainer.epoch=3", "network.chanels=2", "trainr.epochs=2", "trainer.batch_size=many", "network.stem=mnist")
     lines = call("search", "space=darts", *words, "trainer.epochs=0", "mthod=random", cwd=tmp_path).errors
