@@ -14,7 +14,9 @@ import nas
 OPTIONAL = ("space", "experiment", "debug")
 """Groups without a default: `+space=x` and `space=x` mean the same."""
 
-_OVERRIDE = re.compile(r"(?P<sign>\+{0,2}|~)(?P<key>[A-Za-z_][\w./@:-]*)=(?P<value>.*)", re.DOTALL)
+_KEY = r"(?P<key>[A-Za-z_][\w./@:-]*)"
+_OVERRIDE = re.compile(rf"(?P<sign>\+{{0,2}}|~){_KEY}=(?P<value>.*)", re.DOTALL)
+_LEFT_OUT = re.compile(f"~{_KEY}")
 
 
 def _conf() -> Path:
@@ -54,6 +56,12 @@ def overrides(arguments: Sequence[str]) -> Iterator[tuple[str, str, str]]:
             yield match["sign"], match["key"], match["value"]
 
 
+def one_run(arguments: Sequence[str]) -> bool:
+    """Whether arguments are values and parts of one run alone: no flag, and nothing that could make a sweep of it."""
+    found = [_OVERRIDE.fullmatch(word) or _LEFT_OUT.fullmatch(word) for word in arguments]
+    return not {None, "hydra", "hydra.mode", "hydra.searchpath"} & {match and match["key"] for match in found}
+
+
 def keys_given(section: str, arguments: Sequence[str]) -> Iterator[str]:
     """The keys of a section that readable arguments give: `network.stem=cifar` and `network={stem:cifar}` give stem."""
     for _, key, value in overrides(arguments):
@@ -78,6 +86,8 @@ def normalized(arguments: Sequence[str]) -> list[str]:
         match = _OVERRIDE.fullmatch(word)
         if match:
             words.append(_normalized(match["sign"], match["key"], match["value"], known))
+        elif _LEFT_OUT.fullmatch(word):
+            words.append(word)
         else:
             flags.append(word)
     return [*flags, *words]

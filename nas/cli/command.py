@@ -1,7 +1,6 @@
 """What the commands have in common: one Hydra job, and one clear line for every mistake of a person."""
 
 import os
-import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -9,7 +8,7 @@ from contextlib import contextmanager
 import hydra
 from hydra.core.global_hydra import GlobalHydra
 
-from nas.cli.arguments import CONF, normalized, overrides, register_naming
+from nas.cli.arguments import CONF, normalized, one_run, register_naming
 from nas.cli.callbacks import RunDirectoryGuard, SweepSignals
 from nas.cli.launcher import launcher_mistakes, register_launcher
 from nas.cli.mistakes import Mistakes, find_mistakes, in_one_line
@@ -40,7 +39,7 @@ def run(
     except ValueError as error:
         return _report(error)
     words = normalized(arguments)
-    alone = _one_run(words)
+    alone = one_run(words)
     if mistakes := launcher_mistakes(arguments) or find_mistakes(config_name, arguments, alone=alone):
         return _report(Mistakes(mistakes))
     register_naming()
@@ -67,17 +66,6 @@ def run(
         SweepSignals.leave()
         (RunDirectoryGuard.withdraw if job.refused else RunDirectoryGuard.leave)()
     return 1 if job.failed else 0
-
-
-def _one_run(words: Sequence[str]) -> bool:
-    """Whether words are values and parts of one run alone: no flag, and nothing that could make a sweep of it."""
-    keys = [next(overrides([word]), ("", _left_out(word), ""))[1] for word in words]
-    return not {"hydra", "hydra.mode", "hydra.searchpath"} & {*keys}
-
-
-def _left_out(word: str) -> str:
-    """The key that a word such as `~budget` leaves out; what is no such word counts as one of Hydra's."""
-    return word.removeprefix("~") if re.fullmatch(r"~[A-Za-z_][\w./@:-]*", word) else "hydra"
 
 
 def _run_once(config_name: str, job: Job, words: Sequence[str]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hydra._internal.hydra import Hydra
 
-from nas.cli.command import _one_run
+from nas.cli.arguments import one_run
 from tests.cli.commands import SMALL_CELL, TINY, succeed
 
 WORDS = ("search", "+space=darts", *TINY, *SMALL_CELL, "hydra.run.dir=run")
@@ -56,4 +56,4 @@ def test_hydra_writes_down_the_same_and_composes_once(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_one_run(words: list[str], one: bool) -> None:
-    assert _one_run(words) == one
+    assert one_run(words) == one
