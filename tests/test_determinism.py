@@ -12,6 +12,7 @@ import nas.retrain
 from nas.data import Samples
 from nas.optimization import Feed
 from tests.cli.commands import SMALL_CELL, read_epochs, succeed
+from tests.marks import slow
 
 WORDS = ("debug=smoke", "trainer.max_steps=1", "network.cells=1", "trainer.arch_warmup=0", *SMALL_CELL)
 VARIANTS = {
@@ -42,10 +43,7 @@ def equal(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["second order", *(pytest.param(name, marks=pytest.mark.slow) for name in VARIANTS if name != "second order")],
-)
+@pytest.mark.parametrize("name", ["second order", *slow("darts", "bf16", "random")])
 def test_the_same_seed_is_the_same_search(name: str, tmp_path: Path) -> None:
     first = searched(tmp_path, "first", *VARIANTS[name], "seed=4")
     torch.rand(3)  # what happened before in the process does not matter

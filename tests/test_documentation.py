@@ -15,6 +15,7 @@ from nas.cli.arguments import normalized
 from nas.cli.mistakes import checked, find_mistakes
 from tests.cli.commands import CONF, call
 from tests.cli.test_configs import PUBLIC
+from tests.marks import slow
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -154,9 +155,11 @@ DRAWN = ("method=score_function", "method.relaxation._target_=my_package.OneHot"
     ("space", "further"),
     [
         ("my_space", ()),
-        pytest.param("darts_1x1", (), marks=pytest.mark.slow),
-        pytest.param("mine", ("budget=hinge", "budget.macs=0.5x", "budget.loss.weight=4"), marks=pytest.mark.slow),
-        pytest.param("powers", DRAWN, marks=pytest.mark.slow),
+        *slow(
+            ("darts_1x1", ()),
+            ("mine", ("budget=hinge", "budget.macs=0.5x", "budget.loss.weight=4")),
+            ("powers", DRAWN),
+        ),
     ],
 )
 def test_the_parts_of_the_page_on_extending_are_searched(space: str, further: tuple[str, ...], own: Path) -> None:

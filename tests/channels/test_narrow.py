@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from nas.channels import Channels, narrow, trace
 from tests.channels.networks import BETWEEN, NETWORKS, Head, Middle, vision
+from tests.marks import slow
 
 
 def random_network(make: Callable[[], nn.Module], seed: int = 0) -> nn.Module:
@@ -75,7 +76,7 @@ def test_operations_between_two_layers(between: Callable[[Tensor], Tensor]) -> N
     check(network, channels, kept, torch.randn(2, 3, 16, 16, dtype=torch.float64))
 
 
-@pytest.mark.parametrize("name", ["resnet18", pytest.param("mobilenet_v2", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", ["resnet18", *slow("mobilenet_v2")])
 def test_networks_of_torchvision(name: str) -> None:
     network = random_network(lambda: vision(name))
     channels = trace(network, (3, 64, 64))

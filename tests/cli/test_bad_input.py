@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.cli.commands import SMALL_CELL, TINY, call, snapshot
+from tests.marks import slow
 
 SEARCH = ("space=darts", *TINY, *SMALL_CELL)
 SPACES = "bit_width, channel_width, darts, joint, pc_darts, pc_darts_k2"
@@ -49,6 +50,13 @@ def test_words_that_cannot_be_read_are_said_with_the_others(tmp_path: Path) -> N
     assert lines[3] == "'seed=1,2' lists several values; add -m to run each of them, or write a list as key=[a,b]"
     assert lines[4:] == ["trainer.epochs is 0; should be greater than 0"]
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("further", [(), ("--config-dir", "conf")])
+def test_what_refers_to_a_part_that_is_left_out_is_named(further: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "conf").mkdir()
+    line = call("search", "space=darts", "~trainer", *further, cwd=tmp_path).error
+    assert line.startswith("Interpolation key 'trainer.")
 
 
 def test_all_mistakes_are_said_at_once(tmp_path: Path) -> None:
@@ -135,7 +143,7 @@ def wrong(words: list[str], cwd: Path) -> list[str]:
 
 @pytest.mark.parametrize(
     ("word", "parts"),
-    [*(pytest.param(*case, marks=pytest.mark.slow) for case in SEEN_IN_THE_CONFIG), *SEEN_IN_THE_PARTS],
+    [*slow(*SEEN_IN_THE_CONFIG), *SEEN_IN_THE_PARTS],
 )
 def test_a_wrong_value_is_named_with_what_is_allowed(word: str, parts: list[str], tmp_path: Path) -> None:
     (line,) = wrong(word.split(), tmp_path)

@@ -10,6 +10,7 @@ from nas.cli.launch import on_devices
 from nas.cli.mistakes import Mistakes
 from nas.cli.processes import LostProcessError
 from tests.cli.works import add_up, break_down
+from tests.marks import slow
 
 
 def gone(pid: int) -> bool:
@@ -34,13 +35,14 @@ def test_a_job_runs_on_every_rank_and_gives_what_rank_0_returns(
     ("how", "error", "said"),
     [
         ("mistake", Mistakes, "^image 7 does not decode$"),
-        pytest.param(
-            "killed",
-            LostProcessError,
-            "^process 1 of trainer.devices=2 was ended by SIGKILL; .*; the others were stopped$",
-            marks=pytest.mark.slow,
+        *slow(
+            (
+                "killed",
+                LostProcessError,
+                "^process 1 of trainer.devices=2 was ended by SIGKILL; .*; the others were stopped$",
+            ),
+            ("bug", RuntimeError, r"(?s)line \d+, in break_down.*LookupError: a bug"),
         ),
-        pytest.param("bug", RuntimeError, r"(?s)line \d+, in break_down.*LookupError: a bug", marks=pytest.mark.slow),
     ],
 )
 def test_the_error_of_one_process_stops_the_others(how: str, error: type[Exception], said: str, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import torch
 
 from nas.optimization import DiscreteLoss, Objective
 from tests.cli.commands import SMALL_CELL, TINY, call, succeed
+from tests.marks import slow
 
 COMMANDS = {"search": ("space=darts", *TINY, *SMALL_CELL), "retrain": ("genotype=DARTS_V2", *TINY)}
 
@@ -30,7 +31,7 @@ def limit(rows: int, monkeypatch: pytest.MonkeyPatch, error: Exception | None = 
         monkeypatch.setattr(kind, "__call__", limited)
 
 
-@pytest.mark.parametrize("command", ["search", pytest.param("retrain", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("command", ["search", *slow("retrain")])
 def test_the_batch_size_that_fits_is_named_and_fits(
     command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

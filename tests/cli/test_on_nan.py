@@ -15,6 +15,7 @@ from nas.cli.resuming import Keeper
 from nas.optimization import Feed
 from nas.tracking import load_checkpoint
 from tests.cli.commands import SMALL_CELL, TINY, call, read_epochs, succeed
+from tests.marks import slow
 from tests.optimization.contracts import assert_same_bits
 
 RUN = "hydra.run.dir=run"
@@ -61,7 +62,7 @@ def timeless(run: Path, name: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize(
     ("command", "words", "log"),
-    [("search", SEARCH, "search.jsonl"), pytest.param("retrain", RETRAIN, "train.jsonl", marks=pytest.mark.slow)],
+    [("search", SEARCH, "search.jsonl"), *slow(("retrain", RETRAIN, "train.jsonl"))],
 )
 def test_rolled_back_and_killed_in_between_it_ends_the_same(
     command: str, words: tuple[str, ...], log: str, tmp_path: Path, poison: Poison, monkeypatch: pytest.MonkeyPatch

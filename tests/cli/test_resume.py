@@ -20,6 +20,7 @@ from nas.tracking import load_checkpoint, save_checkpoint
 from tests.cli.commands import call, read_epochs, read_json, snapshot, succeed
 from tests.cli.datasets import image_folder
 from tests.cli.leaving import left_after, left_before_a_checkpoint, left_before_the_summary
+from tests.marks import slow
 from tests.tracking.holding import holder
 
 SMALL = ("debug=smoke", "trainer.epochs=3", "trainer.max_steps=3", "trainer.checkpoint_steps=2", "network.cells=1")
@@ -75,8 +76,7 @@ def leave(name: str, steps: int, cwd: Path) -> None:
     [
         ("search", 1),
         ("retrain", 6),
-        *(pytest.param("search", steps, marks=pytest.mark.slow) for steps in (2, 3, 4)),
-        *(pytest.param(*case, marks=pytest.mark.slow) for case in (("random", 3), ("random", 8), ("retrain", 1))),
+        *slow(("search", 2), ("search", 3), ("search", 4), ("random", 3), ("random", 8), ("retrain", 1)),
     ],
 )
 def test_left_after_a_step_it_ends_as_one_that_was_not(name: str, steps: int, whole: Whole, tmp_path: Path) -> None:
@@ -102,9 +102,7 @@ def test_left_again_and_again_it_ends_the_same_with_one_history(whole: Whole, tm
     )
 
 
-@pytest.mark.parametrize(
-    "name", ["search", *(pytest.param(name, marks=pytest.mark.slow) for name in ("random", "retrain"))]
-)
+@pytest.mark.parametrize("name", ["search", *slow("random", "retrain")])
 def test_left_between_the_last_epoch_and_the_summary_it_ends_the_same(name: str, whole: Whole, tmp_path: Path) -> None:
     with left_before_the_summary():
         call(*CASES[name], *RESUME, cwd=tmp_path)

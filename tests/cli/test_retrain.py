@@ -14,6 +14,7 @@ from nas.costs import count
 from nas.space import DropPath, Skeleton
 from tests.cli.commands import SMALL_CELL, TINY, Outcome, read_epochs, read_json, succeed
 from tests.cli.networks import SMOKE, network, params_and_macs
+from tests.marks import slow
 
 AUTHORS = (
     "Toy = Genotype(normal=[('sep_conv_3x3', 0), ('skip_connect', 1)], normal_concat=range(2, 3), "
@@ -114,17 +115,14 @@ def test_sizes_stems_and_heads_reach_the_network(toy: Path, tmp_path: Path, stem
     [
         "trainer.label_smoothing=0.3",
         "trainer.drop_path=0.9",
-        *(
-            pytest.param(change, marks=pytest.mark.slow)
-            for change in (
-                "trainer.auxiliary_weight=2.0",
-                "trainer.cutout=6",
-                "trainer.clip_norm=0.01",
-                "trainer.optimizer.weight_decay=0.5",
-                "trainer.schedule.final_rate=0.5",
-                "trainer.precision=bf16",
-                "data.padding=0",
-            )
+        *slow(
+            "trainer.auxiliary_weight=2.0",
+            "trainer.cutout=6",
+            "trainer.clip_norm=0.01",
+            "trainer.optimizer.weight_decay=0.5",
+            "trainer.schedule.final_rate=0.5",
+            "trainer.precision=bf16",
+            "data.padding=0",
         ),
     ],
 )

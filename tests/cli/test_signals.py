@@ -24,6 +24,7 @@ from nas.tracking import load_checkpoint
 from tests.cli.commands import TINY, Outcome, call, read_epochs, succeed
 from tests.cli.rounds import go_round
 from tests.cli.test_launch import gone
+from tests.marks import slow
 from tests.optimization.contracts import assert_same_bits
 
 SEARCH = ("search", "+space=darts", *TINY, "space.num_nodes=1", "trainer.epochs=2", "trainer.arch_warmup=0")
@@ -272,7 +273,7 @@ def test_ranks_stop_after_the_same_step(tmp_path: Path, monkeypatch: pytest.Monk
     assert load_checkpoint(tmp_path / "checkpoint.pt")["steps"] == list(range(1, int(last.pop()) + 1))
 
 
-@pytest.mark.parametrize("how", ["told", pytest.param("never", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("how", ["told", *slow("never")])
 def test_ranks_that_are_not_set_up_make_no_step(how: str, tmp_path: Path) -> None:
     """Rank 1 hears the signal itself, or this process does, while rank 1 is busy."""
     if how == "never":

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.cli.commands import call, read_json, succeed
+from tests.marks import slow
 
 TINY = ("debug=smoke", "trainer.epochs=1", "trainer.max_steps=1")
 SMALL = ("space.backbone_arguments={depth:8,channels:4}",)
@@ -50,7 +51,7 @@ def bits_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         *(("network.channels=16", command) for command in ("search", "retrain", "cost")),
         ("network={cells:3}", "search"),
-        *(pytest.param("network={cells:3}", command, marks=pytest.mark.slow) for command in ("retrain", "cost")),
+        *slow(("network={cells:3}", "retrain"), ("network={cells:3}", "cost")),
         pytest.param("network.cells=3", "search", marks=pytest.mark.slow),
         pytest.param("network.stem=cifar", "search", marks=pytest.mark.slow),
     ],
@@ -139,7 +140,7 @@ SAID_BY_THE_SPACE = [
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        *(pytest.param(*case, marks=pytest.mark.slow) for case in SAID_BY_THE_SPACE),
+        *slow(*SAID_BY_THE_SPACE),
         ("space.widths=[true,0.5]", "space.widths holds True; a width is a share of the channels, above 0 and up to 1"),
         ("space.widths=null", "space.widths is None; give a list"),
         ("space.width=[0.5,1.0]", "there is no key 'space.width' (did you mean 'widths'?); "),

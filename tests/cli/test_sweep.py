@@ -18,6 +18,7 @@ import pytest
 import nas.search
 from nas.cli.resuming import Keeper
 from tests.cli.commands import SMALL_CELL, TINY, Outcome, call, read_json, shell, succeed
+from tests.marks import slow
 
 WORDS = ("debug=smoke", "trainer.epochs=1", "network.cells=1", *SMALL_CELL, "hydra.sweep.dir=sweep")
 
@@ -166,7 +167,7 @@ def test_an_unexpected_error_of_one_run_stops_no_other_and_it_alone_is_redone(tm
     ("place", "name", "call_of_second", "said"),
     [
         (Keeper, "after_step", 4, "in run {run}, in epoch 0 after step 2"),
-        pytest.param(nas.search, "checked", 2, "in run {run}, before the next step", marks=pytest.mark.slow),
+        *slow((nas.search, "checked", 2, "in run {run}, before the next step")),
     ],
     ids=["in a run", "between"],
 )

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from tests.cli.commands import CONF, SMALL_CELL, TINY, call, read_epochs, read_json, succeed
+from tests.marks import slow
 
 METHODS = sorted(path.stem for path in (CONF / "method").glob("*.yaml"))
 SLOW = ("darts", "pc_darts_k2", "channel_width", "joint")
@@ -35,7 +36,7 @@ def test_every_method_searches_in_its_own_way(tmp_path: Path) -> None:
         found.append((alphas[-1], summary["genotype"]))
 
 
-@pytest.mark.parametrize("space", [*FAST, *(pytest.param(space, marks=pytest.mark.slow) for space in SLOW)])
+@pytest.mark.parametrize("space", [*FAST, *slow(*SLOW)])
 def test_every_space_is_searched_and_drawn_and_costed_and_retrained(space: str, tmp_path: Path) -> None:
     sizes = "darts" not in space
     small = ("space.backbone_arguments={depth:8,channels:4}",) if sizes else ("network.cells=1", *SMALL_CELL)
@@ -69,21 +70,18 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]
         "trainer.arch_rate=0.1",
         "trainer.precision=bf16",
         "network.stem=imagenet",
-        *(
-            pytest.param(word, marks=pytest.mark.slow)
-            for word in (
-                "trainer.arch_warmup=0.99 trainer.epochs=2",
-                "trainer.optimizer.lr=0.5",
-                "trainer.schedule.final_rate=0.04 trainer.epochs=2",
-                "trainer.cutout=4",
-                "trainer.clip_norm=0.001",
-                "trainer.batch_size=8",
-                "trainer.max_steps=3",
-                "network.channels=16",
-                "data.padding=0",
-                "method.alpha_scale=0.1",
-                "method.arch_optimizer.weight_decay=0.5",
-            )
+        *slow(
+            "trainer.arch_warmup=0.99 trainer.epochs=2",
+            "trainer.optimizer.lr=0.5",
+            "trainer.schedule.final_rate=0.04 trainer.epochs=2",
+            "trainer.cutout=4",
+            "trainer.clip_norm=0.001",
+            "trainer.batch_size=8",
+            "trainer.max_steps=3",
+            "network.channels=16",
+            "data.padding=0",
+            "method.alpha_scale=0.1",
+            "method.arch_optimizer.weight_decay=0.5",
         ),
     ],
 )

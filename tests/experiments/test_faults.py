@@ -36,6 +36,7 @@ def test_a_process_killed_at_random_moments_ends_as_one_that_was_not(tmp_path: P
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 def test_so_it_does_in_every_case_and_an_experiment_goes_on(tmp_path: Path) -> None:
     first = killed(tmp_path, "--runs=5")[-1]
     rows = killed(tmp_path, "--runs=24")

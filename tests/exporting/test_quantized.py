@@ -14,6 +14,7 @@ from nas.exporting import Exported, FileFormat, Onnx, Pt2, export, random_batche
 from nas.exporting.quantized import INTEGERS, integers, portable
 from nas.supernet import LSQ, NICE, Quantizer, calibrate
 from tests.exporting.networks import BITS, IMAGE, QuantizedNetwork, quantized_layer
+from tests.marks import slow
 
 BATCHES = random_batches(IMAGE)
 
@@ -128,7 +129,7 @@ def test_onnxruntime_computes_the_same_however_it_optimizes(
         assert abs(found - logits.numpy()).max() < 1e-5 * logits.abs().max()
 
 
-@pytest.mark.parametrize("input_bits", [1, *(pytest.param(bits, marks=pytest.mark.slow) for bits in (2, 8))])
+@pytest.mark.parametrize("input_bits", [1, *slow(2, 8)])
 def test_onnxruntime_may_not_round_float_weights_either(input_bits: int) -> None:
     """Between quantizers it does so, to 8 bits: of a weight whose largest number is 1, up to 1 / 254."""
     torch.manual_seed(0)
@@ -193,7 +194,7 @@ def test_halves_round_to_even_and_ranges_end_where_their_bits_do(file_format: Fi
         assert np.array_equal(row, wanted), bits
 
 
-@pytest.mark.parametrize("opset", [18, *(pytest.param(opset, marks=pytest.mark.slow) for opset in (20, 21, 23))])
+@pytest.mark.parametrize("opset", [18, *slow(20, 21, 23)])
 def test_every_opset_holds_eight_bits(opset: int) -> None:
     layer = quantized_layer(nn.Conv2d(3, 2, 3), on_input=4, on_weight=4)
     network = nn.Sequential(layer, nn.Flatten())

@@ -19,6 +19,7 @@ from nas.optimization import (
 )
 from nas.space import SearchSpace, Skeleton
 from search_spaces.cells import CellSpace
+from tests.marks import slow
 from tests.optimization.contracts import assert_same_bits
 from tests.optimization.toys import Gumbel, adam, feed, recipe, small_space, tiny_cells
 
@@ -81,8 +82,7 @@ SPACES = {
     ("name", "kind"),
     [
         ("module", FirstOrder),
-        pytest.param("module", SecondOrder, marks=pytest.mark.slow),
-        *(pytest.param("cells", kind, marks=pytest.mark.slow) for kind in (FirstOrder, SecondOrder)),
+        *slow(("module", SecondOrder), ("cells", FirstOrder), ("cells", SecondOrder)),
         ("recomputed", FirstOrder),
     ],
 )

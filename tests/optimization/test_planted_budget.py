@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from nas.architecture import ArchParameters, Choice, Mixture, likeliest
 from nas.optimization import Budget, FirstOrder, HomogeneousLine, Objective, Penalty, Target
 from nas.relaxation import Softmax
+from tests.marks import slow
 from tests.optimization.budgets import priced
 from tests.optimization.contracts import TRAIN, VALID
 
@@ -58,9 +59,7 @@ def cost_of(bilevel: FirstOrder) -> float:
     ("target", "scale"),
     [
         *((24.0, 0.3), (36.0, 1.0)),
-        *(pytest.param(24.0, scale, marks=pytest.mark.slow) for scale in (1.0, 3.0)),
-        *(pytest.param(12.0, scale, marks=pytest.mark.slow) for scale in (0.3, 1.0, 3.0)),
-        *(pytest.param(36.0, scale, marks=pytest.mark.slow) for scale in (0.3, 3.0)),
+        *slow((24.0, 1.0), (24.0, 3.0), (12.0, 0.3), (12.0, 1.0), (12.0, 3.0), (36.0, 0.3), (36.0, 3.0)),
     ],
 )
 def test_the_likeliest_genotype_spends_what_it_may(target: float, scale: float) -> None:
@@ -75,7 +74,7 @@ def test_the_likeliest_genotype_spends_what_it_may(target: float, scale: float) 
     assert sum(costs[300:]) / 100 == pytest.approx(target, abs=0.5)
 
 
-@pytest.mark.parametrize("scale", [1.0, *(pytest.param(scale, marks=pytest.mark.slow) for scale in (0.3, 3.0))])
+@pytest.mark.parametrize("scale", [1.0, *slow(0.3, 3.0)])
 def test_a_target_is_met_where_the_loss_wants_more(scale: float) -> None:
     """Within 5 % after 400 steps, whatever the loss is worth, where it would otherwise spend almost all."""
     assert cost_of(searched(None, DEARER_IS_BETTER, scale=scale)) > 40

@@ -30,6 +30,7 @@ from nas.optimization.recorded import keep_on_device
 from nas.optimization.search import _train
 from nas.relaxation import Relaxation, Softmax
 from nas.space import SearchSpace
+from tests.marks import slow
 from tests.optimization.budgets import priced
 from tests.optimization.contracts import assert_same_bits
 from tests.optimization.tape import NoWaiting, TapedGraphs
@@ -132,10 +133,7 @@ ONCE_EACH = [*zip(KINDS, RELAXATIONS, strict=True)]
             pytest.param("module", kind, relaxation, marks=[] if (kind, relaxation) in ONCE_EACH else pytest.mark.slow)
             for kind, relaxation in itertools.product(KINDS, RELAXATIONS)
         ),
-        *(
-            pytest.param("cells", *case, marks=pytest.mark.slow)
-            for case in ((FirstOrder, Softmax), (SecondOrder, Gumbel))
-        ),
+        *slow(("cells", FirstOrder, Softmax), ("cells", SecondOrder, Gumbel)),
     ],
 )
 def test_a_search_takes_the_same_steps(name: str, kind: Any, relaxation: Any) -> None:

@@ -12,6 +12,7 @@ from torch.testing import assert_close
 from nas.architecture import ChoiceTables, Mixture
 from nas.optimization import Objective, Penalty, ScoreFunction
 from nas.relaxation import Multinomial, Softmax
+from tests.marks import slow
 from tests.optimization.contracts import TRAIN, VALID, assert_same_bits, snapshot
 from tests.optimization.toys import SmallNet, adam, small_arch
 
@@ -69,10 +70,7 @@ BUDGET = Penalty(Double(), weight=3.0)  # type: ignore[arg-type]
     [
         ("none", 1, None),
         ("leave_one_out", 4, BUDGET),
-        *(
-            pytest.param(*case, marks=pytest.mark.slow)
-            for case in (("none", 4, None), ("leave_one_out", 4, None), ("none", 1, BUDGET), ("none", 4, BUDGET))
-        ),
+        *slow(("none", 4, None), ("leave_one_out", 4, None), ("none", 1, BUDGET), ("none", 4, BUDGET)),
     ],
 )
 def test_its_mean_is_the_gradient_of_the_expected_loss(baseline: str, samples: int, budget: Any) -> None:

@@ -13,6 +13,7 @@ from nas.optimization import Exponential, FirstOrder, Objective, SecondOrder
 from nas.optimization.objective import Batch
 from nas.optimization.schedule import set_rate
 from nas.relaxation import Softmax
+from tests.marks import slow
 from tests.optimization.contracts import TRAIN, VALID
 from tests.optimization.toys import Identity, SmallNet, small_arch
 
@@ -302,7 +303,7 @@ def test_first_order_goes_to_the_wrong_optimum_of_the_toy() -> None:
     assert solve(toy(FirstOrder, rate=0.5, arch_rate=0.2)) == pytest.approx((2.0, 2.0), abs=1e-9)
 
 
-@pytest.mark.parametrize("xi", [0.0, *(pytest.param(xi, marks=pytest.mark.slow) for xi in (0.1, 0.25)), 0.5, 0.7])
+@pytest.mark.parametrize("xi", [0.0, *slow(0.1, 0.25), 0.5, 0.7])
 def test_second_order_goes_to_two_over_one_plus_two_xi(xi: float) -> None:
     fixed = 2 / (1 + 2 * xi)
     assert solve(toy(SecondOrder, rate=xi, arch_rate=0.2)) == pytest.approx((fixed, fixed), abs=1e-9)

@@ -18,6 +18,7 @@ from nas.optimization import Feed
 from nas.optimization.gradient_search import GradientSearchProcess
 from nas.optimization.objective import Batch
 from nas.parallel import Ranks
+from tests.marks import slow
 from tests.optimization.contracts import assert_same_bits
 from tests.optimization.toys import Endless, recipe
 from tests.parallel.processes import on_ranks
@@ -78,9 +79,7 @@ def rolled_back(ranks: Ranks, folder: str, where: str) -> dict[str, Any]:
     return {"gone_back": gone_back, "losses": losses, "end": state(), "rollbacks": keeper.rollbacks}
 
 
-@pytest.mark.parametrize(
-    ("where", "position"), [("training", [1, 1]), pytest.param("validation", [1, 0], marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize(("where", "position"), [("training", [1, 1]), *slow(("validation", [1, 0]))])
 def test_they_go_back_together_and_on_with_other_batches(where: str, position: list[int]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         found = on_ranks(rolled_back, folder, where)

@@ -15,6 +15,7 @@ from nas.space import Skeleton
 from search_spaces.cells import CellSpace
 from search_spaces.operators import Normalization
 from tests.contracts import draws, random_images
+from tests.marks import slow
 from tests.search_spaces.spaces import darts, pc_darts
 
 CPU = torch.device("cpu")
@@ -109,7 +110,7 @@ def bilevel(method: type[BilevelOptimizer], execution: str, recompute: bool) -> 
     ("method", "execution"),
     [
         *((FirstOrder, execution) for execution in EXECUTIONS),
-        *(pytest.param(SecondOrder, execution, marks=pytest.mark.slow) for execution in EXECUTIONS),
+        *slow(*((SecondOrder, execution) for execution in EXECUTIONS)),
     ],
 )
 def test_a_search_takes_the_same_steps(method: type[BilevelOptimizer], execution: str) -> None:
@@ -158,9 +159,7 @@ def peak(space: CellSpace) -> int:
     ("make", "execution"),
     [
         (darts, "batched"),
-        pytest.param(pc_darts, "edge_by_edge", marks=pytest.mark.slow),
-        pytest.param(darts, "edge_by_edge", marks=pytest.mark.slow),
-        pytest.param(pc_darts, "batched", marks=pytest.mark.slow),
+        *slow((pc_darts, "edge_by_edge"), (darts, "edge_by_edge"), (pc_darts, "batched")),
     ],
 )
 def test_the_peak_of_memory_falls(make: Callable[..., CellSpace], execution: str) -> None:

@@ -11,6 +11,7 @@ from nas.costs import count
 from nas.space import Skeleton
 from search_spaces.networks import NetworkSpace
 from tests.contracts import EXACT, draws, random_images
+from tests.marks import slow
 
 BACKBONES: dict[str, dict[str, Any]] = {
     "resnet56": {"channels": 4},
@@ -37,9 +38,7 @@ SLOW = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("backbone", "sizes"), [*FAST, *(pytest.param(*case, marks=pytest.mark.slow) for case in SLOW)]
-)
+@pytest.mark.parametrize(("backbone", "sizes"), [*FAST, *slow(*SLOW)])
 def test_a_one_hot_supernet_is_the_network(backbone: str, sizes: str) -> None:
     """On images of digits, 1 x 8 x 8, in training, where both take batch statistics."""
     space = NetworkSpace(name=sizes, backbone=backbone, backbone_arguments=BACKBONES[backbone], **SIZES[sizes])
