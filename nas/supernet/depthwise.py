@@ -1,7 +1,6 @@
 """Depthwise convolutions of many edges at once, with a backward pass that is fast on a CPU too."""
 
 import math
-from itertools import product
 from typing import Any
 
 import torch
@@ -133,7 +132,7 @@ def _weight_gradient(x: Tensor, count: int, gradient: Tensor, kernel: int, strid
     height = rows * -(-max(gradient.shape[2], rows * (2 * reach + 1)) // rows)
     width = columns * -(-gradient.shape[3] // columns)
     gradient = _laid_out(gradient, 1, height, width, dilation)
-    phases = [x[:, :, row::stride, column::stride] for row, column in product(range(stride), repeat=2)]
+    phases = [x[:, :, row::stride, column::stride] for row in range(stride) for column in range(stride)]
     every = [_taps(_laid_out(phase, count, height, width, dilation), gradient, reach, dilation) for phase in phases]
     inner = slice(stride * reach - padding, stride * reach + padding + 1)
     return F.pixel_shuffle(torch.cat(every, 1), stride)[:, :, inner, inner]

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from nas.supernet.precision import wide
+from nas.supernet.precision import returned, wide
 from nas.supernet.quantizer import Operand, Quantizer
 from nas.supernet.tally import Tally
 
@@ -95,7 +95,7 @@ class _LSQ(Function):
             level = _nearest(_clipped(v, size, bound), bound, bit)
             y = level.mul_(factor) if y is None else y.addcmul_(level, factor)
         assert y is not None
-        return y.to(x.dtype)
+        return returned(y, x.dtype)
 
     @staticmethod
     @once_differentiable

@@ -11,7 +11,7 @@ from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from nas.parallel import ALONE, Ranks
 from nas.supernet.channels_last import image, rows
-from nas.supernet.precision import without_autocast
+from nas.supernet.precision import returned, without_autocast
 
 
 def normalized_sum(
@@ -85,13 +85,13 @@ def _forward(
     product = weight * gain[:, None]
     down = product.reshape(len(features), targets, -1, channels)
     shift = torch.bmm(mean.view(-1, 1, down.shape[2]), down.flatten(0, 1)).view(-1, targets, 1, channels).sum(0)
-    total = base.to(pixels[0].dtype)
-    for x, weighted in zip(pixels, down.to(total.dtype), strict=True):
-        total = torch.baddbmm(total, x.view(count, targets, -1).transpose(0, 1), weighted)
-    total -= shift
+    dtype = pixels[0].dtype
+    total = (base - shift).to(dtype)
+    for x, weighted in zip(pixels, down.to(dtype), strict=True):
+        total.baddbmm_(x.view(count, targets, -1).transpose(0, 1), weighted)
     ctx.save_for_backward(*pixels, weight, mean, spread, scale, gain, product)
     ctx.images = (features[0].shape[0], *features[0].shape[2:])
-    return total
+    return returned(total, dtype)
 
 
 def _backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:

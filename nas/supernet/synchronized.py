@@ -12,7 +12,7 @@ from torch.overrides import TorchFunctionMode
 
 from nas.parallel import Ranks
 from nas.supernet.normalized_sum import normalized_sum
-from nas.supernet.precision import wide
+from nas.supernet.precision import returned, wide
 
 
 class SynchronizedBatchNorm(TorchFunctionMode):
@@ -86,7 +86,7 @@ class _Normalized(Function):
     def forward(ctx: Any, x: Tensor, mean: Tensor, scale: Tensor, ranks: Ranks) -> Tensor:
         ctx.save_for_backward(x, mean, scale)
         ctx.ranks = ranks
-        return ((wide(x) - _along(mean, x)) * _along(scale, x)).to(x.dtype)
+        return returned((wide(x) - _along(mean, x)) * _along(scale, x), x.dtype)
 
     @staticmethod
     @once_differentiable
