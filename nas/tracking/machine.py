@@ -5,12 +5,15 @@ import platform
 
 import torch
 
-PACKAGES = ("torch", "torchvision", "hydra-core", "differentiable-nas")
+PACKAGES = ("torchvision", "hydra-core", "differentiable-nas")
 
 
 def versions() -> dict[str, str]:
-    """Python's version and those of the packages that decide a result; one that is not installed is left out."""
-    found = {"python": platform.python_version()}
+    """Python's version and those of the packages that decide a result; one that is not installed is left out.
+
+    PyTorch's own word for its version says the build too: 2.13.0+cpu.
+    """
+    found = {"python": platform.python_version(), "torch": str(torch.__version__)}
     for package in PACKAGES:
         try:
             found[package] = importlib.metadata.version(package)
