@@ -34,7 +34,8 @@ def traced(network: nn.Module, image_shape: tuple[int, int, int]) -> ExportedPro
 
 @contextmanager
 def torch_warnings_of_itself() -> Iterator[None]:
-    """Without the warning that torch.export deprecates what torch.export uses."""
+    """Without what torch.export warns of in its own doing: that it deprecates what it uses, and reads without copies."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)
+        warnings.filterwarnings("ignore", message="The given buffer is not writable", category=UserWarning)
         yield
