@@ -34,7 +34,7 @@ def traced(network: nn.Module, image_shape: tuple[int, int, int]) -> ExportedPro
 
 @contextmanager
 def torch_warnings_of_itself() -> Iterator[None]:
-    """Without what torch.export warns of in its own doing: that it deprecates what it uses, and reads without copies."""
+    """Without what torch.export warns of in its own doing: that it deprecates what it uses, and does not copy."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)
         warnings.filterwarnings("ignore", message="The given buffer is not writable", category=UserWarning)
