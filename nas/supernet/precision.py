@@ -34,6 +34,6 @@ def returned(x: Tensor, dtype: torch.dtype) -> Tensor:
     return y.view_as(y) if torch.compiler.is_compiling() else y
 
 
-@torch.compiler.assume_constant_result  # torch.compile cannot look into PyTorch's own answer before 2.13
+@torch.compiler.assume_constant_result  # which the compiler of PyTorch 2.11 cannot look into
 def _has_autocast(kind: str) -> bool:
     return torch.amp.is_autocast_available(kind)

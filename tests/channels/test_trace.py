@@ -404,7 +404,8 @@ def test_an_image_that_does_not_fit_is_refused_in_one_line() -> None:
         (lambda: torch.jit.script(conv_norm(3, 4)), r"^a scripted network cannot be narrowed: give the module that"),
     ],
 )
-@pytest.mark.filterwarnings("ignore:.*torch.jit.script", "ignore:Lazy modules:UserWarning")
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning", "ignore:.*torch.jit.script:FutureWarning")
+@pytest.mark.filterwarnings("ignore:Lazy modules:UserWarning")
 def test_networks_that_cannot_be_traced_are_refused(make: type[nn.Module], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         trace(make(), IMAGE)

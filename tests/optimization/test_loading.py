@@ -51,6 +51,16 @@ def stepped(name: str) -> torch.optim.Optimizer:
     return optimizer
 
 
+def steps_from_no_state(optimizer: torch.optim.Optimizer) -> bool:
+    """Not so for Adagrad on PyTorch 2.11, which needs what its constructor has put there."""
+    optimizer.state.clear()
+    try:
+        step(optimizer)
+    except KeyError:
+        return False
+    return True
+
+
 @pytest.mark.parametrize("name", KINDS)
 def test_what_an_optimizer_left_is_taken_and_its_steps_go_on(name: str, caplog: pytest.LogCaptureFixture) -> None:
     whole = stepped(name)
@@ -61,8 +71,7 @@ def test_what_an_optimizer_left_is_taken_and_its_steps_go_on(name: str, caplog: 
     step(whole, 2)
     step(again, 2)
     assert_same_bits(params(again), params(whole))
-    if not KINDS[name](weights()).state:  # on PyTorch 2.11 Adagrad keeps something before its first step
-        assert not caplog.records
+    assert bool(caplog.records) == (not steps_from_no_state(KINDS[name](weights())))
 
 
 @pytest.mark.parametrize("name", KINDS)
