@@ -1,6 +1,6 @@
 from nas.supernet.batch_statistics import BatchStatistics
 from nas.supernet.calibrate import calibrate
-from nas.supernet.channels_last import batch_norm, image, rows
+from nas.supernet.channels_last import batch_norm, every_second, image, rows
 from nas.supernet.depthwise import Copies, depthwise_conv2d
 from nas.supernet.fan import (
     Batched,
@@ -65,6 +65,7 @@ __all__ = [
     "calibrate",
     "depthwise_conv2d",
     "edge_by_edge",
+    "every_second",
     "image",
     "kernels_apart",
     "quantizers_in",

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import Function
@@ -15,6 +16,17 @@ def rows(x: Tensor) -> Tensor:
 def image(pixels: Tensor, batch: int, height: int, width: int) -> Tensor:
     """(N * H * W, C) as (N, C, H, W), channels-last: a view of contiguous rows."""
     return pixels.reshape(batch, height, width, -1).permute(0, 3, 1, 2)
+
+
+def every_second(x: Tensor, start: int = 0) -> Tensor:
+    """Every second row and column from `start` on: a view, whose gradient comes in the memory format of `x`.
+
+    The gradient of a slice is contiguous, so that of one of a channels-last image would not be channels-last.
+    """
+    second = slice(start, None, 2)
+    if x.is_contiguous() or not x.is_contiguous(memory_format=torch.channels_last):
+        return x[:, :, second, second]
+    return x.permute(0, 2, 3, 1)[:, second, second].permute(0, 3, 1, 2)
 
 
 def batch_norm(x: Tensor, eps: float, *, relu: bool = False) -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from nas.supernet.channels_last import every_second
 from nas.supernet.precision import autocast_dtype, without_autocast
 
 SPLIT_ON = {"cpu"}
@@ -36,7 +37,7 @@ class Copies:
 
     def every_second(self) -> "Copies":
         """The copies of every second row and column."""
-        return Copies(self.x[:, :, ::2, ::2].contiguous(memory_format=torch.channels_last), self.count)
+        return Copies(every_second(self.x).contiguous(memory_format=torch.channels_last), self.count)
 
 
 def depthwise_conv2d(source: Copies, weight: Tensor, *, stride: int = 1, dilation: int = 1) -> Tensor:
@@ -83,7 +84,10 @@ class _Depthwise(Function):
         padding = [dilation * (kernel // 2)] * 2
         dx = dweight = None
         if x.device.type not in SPLIT_ON or (dilation == 1 and kernel <= 3) or (dilation > 1 and stride > 1):
-            every = repeated[0] if repeated else _repeat(x, ctx.count)
+            if repeated:
+                (every,) = repeated
+            else:
+                every = _repeat(x, ctx.count) if need_weight else _stand_in(x, ctx.count)
             dx, dweight = _native(gradient, every, weight, padding, stride, dilation, need=(need_x, need_weight))
         else:
             if need_weight:
@@ -91,9 +95,7 @@ class _Depthwise(Function):
             if need_x and stride == 1:
                 dx = F.conv2d(gradient, weight.flip(2, 3), None, 1, padding, dilation, weight.shape[0])
             elif need_x:
-                shape = (x.shape[0], weight.shape[0], *x.shape[2:])
-                stand_in = torch.empty(shape, dtype=x.dtype, memory_format=torch.channels_last)
-                dx, _ = _native(gradient, stand_in, weight, padding, stride, need=(True, False))
+                dx, _ = _native(gradient, _stand_in(x, ctx.count), weight, padding, stride, need=(True, False))
         return None if dx is None else _sum_copies(dx, ctx.count), dweight, None, None, None, None
 
 
@@ -179,6 +181,13 @@ def _repeat(x: Tensor, count: int, apart: int = 1) -> Tensor:
     pixels = x.permute(0, 2, 3, 1).reshape(batch, -1, apart, width, 1, channels).transpose(1, 2)
     copies = pixels.expand(-1, -1, -1, -1, count, -1)
     return copies.reshape(batch * apart, -1, width, count * channels).permute(0, 3, 1, 2)
+
+
+def _stand_in(x: Tensor, count: int) -> Tensor:
+    """A tensor like the copies, of which a gradient to them needs the shape alone."""
+    batch, channels, *size = x.shape
+    shape = (batch, count * channels, *size)
+    return torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
 
 
 def _sum_copies(x: Tensor, count: int) -> Tensor:

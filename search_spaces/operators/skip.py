@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nas.supernet import Fan, Separate, Shared, batch_norm, image, rows
+from nas.supernet import Fan, Separate, Shared, batch_norm, every_second, image, rows
 from search_spaces.operators.normalization import Normalization, is_plain
 
 
@@ -81,7 +81,8 @@ class FactorizedReduce(nn.Module):
 def _halves(x: Tensor) -> tuple[Tensor, Tensor]:
     """Every second pixel, from the first one and from the second one on."""
     height, width = x.shape[-2:]
-    return x[:, :, ::2, ::2], F.pad(x, (0, width % 2, 0, height % 2))[:, :, 1::2, 1::2]
+    even = F.pad(x, (0, width % 2, 0, height % 2)) if height % 2 or width % 2 else x
+    return every_second(x), every_second(even, 1)
 
 
 def skip_connect(channels: int, stride: int, norm: Normalization) -> nn.Module:

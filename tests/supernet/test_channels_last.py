@@ -1,4 +1,4 @@
-"""Batch norm on rows of channels."""
+"""Channels-last images: batch norm on rows of channels, and every second pixel."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.testing import assert_close
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from nas.supernet import batch_norm
+from nas.supernet import batch_norm, every_second
 from tests.contracts import EXACT, random_images
 
 EPS = 1e-3
@@ -55,3 +55,17 @@ def test_outputs_and_gradients_are_those_of_pytorch_on_images(layout: str, relu:
 def test_gradients_have_gradients() -> None:
     x = random_images(2, 3, 2, 2).requires_grad_()
     torch.autograd.gradgradcheck(lambda x: batch_norm(x, EPS), x)
+
+
+@pytest.mark.parametrize("start", [0, 1])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_the_gradient_of_every_second_pixel_has_the_layout_of_the_image(
+    layout: torch.memory_format, start: int
+) -> None:
+    x = random_images(2, 3, 5, 6).contiguous(memory_format=layout).requires_grad_()
+    found, wanted = every_second(x, start), x[:, :, start::2, start::2]
+    assert torch.equal(found, wanted)
+    upstream = random_images(*wanted.shape, seed=1)
+    (slope,), (right,) = (torch.autograd.grad(y, x, upstream) for y in (found, wanted))
+    assert torch.equal(slope, right)
+    assert slope.is_contiguous(memory_format=layout)
