@@ -10,6 +10,7 @@ from torch.autograd.function import once_differentiable
 from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from nas.parallel import ALONE, Ranks
+from nas.supernet.blocks import Blocks
 from nas.supernet.channels_last import image, rows
 from nas.supernet.precision import returned, without_autocast
 
@@ -74,9 +75,9 @@ def _forward(
     weight = torch.stack([w.transpose(1, 2) for w in weights]).flatten(0, 1)  # W' of every block: features, T, B
     mixture = torch.stack(list(mixtures)).view(-1, 1)
     pixels = [rows(feature) for feature in features]
-    blocks = [x.view(count, -1, inputs).transpose(0, 1).to(weight.dtype) for x in pixels]  # (T * B, R, K)
-    mean = _joined([block.mean(1) for block in blocks])
-    moment = _joined([torch.bmm(block.transpose(1, 2), block) for block in blocks])
+    blocks, numbers = Blocks(len(weights[0]), inputs), [x.to(weight.dtype) for x in pixels]
+    mean = _joined([x.mean(0) for x in numbers]).view(-1, inputs)
+    moment = _joined([blocks.moments(x) for x in numbers])
     mean, moment = ctx.ranks.mean([mean, moment])
     covariance = torch.baddbmm(moment, mean[:, :, None], mean[:, None], beta=1 / count, alpha=-1)
     spread = torch.bmm(covariance, weight)
@@ -134,19 +135,19 @@ def _feature_gradients(
     n, (targets, count, channels), inputs = len(pixels), gradient.shape, product.shape[1]
     up = product.reshape(n, targets, -1, channels).transpose(2, 3).to(gradient.dtype)
     constants = constant.view(n, targets, 1, -1).to(gradient.dtype)
-    inwards = inward.view(n, -1, inputs, inputs).to(gradient.dtype)
+    blocks = Blocks(len(inward) // n, inputs)
+    inwards = blocks.diagonal(inward).to(gradient.dtype).chunk(n)
     gradients = []
     for x, first, second, third in zip(pixels, constants, up, inwards, strict=True):
-        blocks = x.view(count, -1, inputs).transpose(0, 1)
         if torch.compiler.is_compiling():  # it plans memory itself and cannot trace what is written into views
             linear = torch.baddbmm(first, gradient, second, beta=-1 / count).transpose(0, 1)
-            linear = linear.reshape(count, -1, inputs).transpose(0, 1)
-            dx = torch.baddbmm(linear, blocks, third, alpha=-1 / count).transpose(0, 1).reshape(x.shape)
+            linear = blocks.of(linear.reshape(x.shape))
+            dx = torch.baddbmm(linear, blocks.of(x), third, alpha=-1 / count).transpose(0, 1).reshape(x.shape)
         else:
             dx = torch.empty_like(x)
             by_target = dx.view(count, targets, -1).transpose(0, 1)
             torch.baddbmm(first, gradient, second, beta=-1 / count, out=by_target)
-            dx.view(count, -1, inputs).transpose(0, 1).baddbmm_(blocks, third, alpha=-1 / count)
+            blocks.of(dx).baddbmm_(blocks.of(x), third, alpha=-1 / count)
         gradients.append(image(dx, *ctx.images))
     return gradients
 

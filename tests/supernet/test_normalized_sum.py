@@ -88,6 +88,11 @@ def test_sums_and_gradients_are_those_of_the_composition(
     assert_equals_composition(parts(targets, features, blocks, channels, inputs))
 
 
+@pytest.mark.parametrize(("blocks", "inputs"), [(6, 4), (5, 8), (2, 16), (7, 3), (2, 17)])
+def test_narrow_blocks_that_are_multiplied_together_stay_apart(blocks: int, inputs: int) -> None:
+    assert_equals_composition(parts(2, 2, blocks, 3, inputs))
+
+
 @pytest.mark.parametrize("images", [TINY, (2, 1, 1), (1, 2, 2), (3, 1, 1)])
 def test_a_few_pixels_are_a_batch(images: tuple[int, int, int]) -> None:
     for inputs in (1, 3):
