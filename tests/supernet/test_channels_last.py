@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 from torch.testing import assert_close
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -16,15 +17,17 @@ EPS = 1e-3
 
 
 class GradientsOfBatchNorm(TorchDispatchMode):
-    """Keeps whether the gradients that PyTorch's batch norm is given are contiguous."""
+    """Keeps whether the gradients that PyTorch's batch norm is given are contiguous, and how many columns they have."""
 
     def __init__(self) -> None:
         super().__init__()
         self.contiguous: list[bool] = []
+        self.columns: list[int] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is torch.ops.aten.native_batch_norm_backward.default:
             self.contiguous.append(args[0].is_contiguous())
+            self.columns.append(args[0].shape[1])
         return func(*args, **(kwargs or {}))
 
 
@@ -50,6 +53,48 @@ def test_outputs_and_gradients_are_those_of_pytorch_on_images(layout: str, relu:
     assert seen.contiguous == [True]
     assert_close(found, wanted, **EXACT)
     assert_close(dx, torch.autograd.grad(wanted, x, gradient), **EXACT)
+
+
+@pytest.mark.parametrize("relu", [False, True])
+@pytest.mark.parametrize(
+    ("channels", "size", "columns"),
+    [(4, (4, 6), 16), (24, (3, 2), 48), (3, (4, 4), 48), (16, (3, 2), 16), (4, (3, 3), 4)],
+)
+def test_rows_of_few_channels_count_as_one(channels: int, size: tuple[int, int], columns: int, relu: bool) -> None:
+    """Where they fill sixteen lanes together, and no row is left over."""
+    x, upstream = (random_images(1, channels, *size, seed=seed) for seed in range(2))
+    x.requires_grad_()
+    wanted = plain(x, relu=relu)
+    with GradientsOfBatchNorm() as seen:
+        found = batch_norm(x, EPS, relu=relu)
+        dx = torch.autograd.grad(found, x, upstream)
+    assert_close(found, wanted, **EXACT)
+    assert_close(dx, torch.autograd.grad(wanted, x, upstream), **EXACT)
+    assert seen.columns == [columns]
+
+
+@pytest.mark.parametrize("channels", [4, 16])
+def test_modes_see_the_norm_of_pytorch(channels: int) -> None:
+    """As that which synchronizes ranks does."""
+    seen = []
+
+    class Mode(TorchFunctionMode):
+        def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            seen.append(function)
+            return function(*args, **(kwargs or {}))
+
+    x = random_images(1, channels, 2, 2).requires_grad_()
+    with Mode():
+        found = batch_norm(x, EPS)
+    assert F.batch_norm in seen
+    assert_close(found, plain(x, relu=False), **EXACT)
+
+
+def test_a_gradient_of_the_gradient_of_few_channels_is_refused() -> None:
+    x = random_images(1, 4, 2, 2).requires_grad_()
+    (slope,) = torch.autograd.grad(batch_norm(x, EPS).square().sum(), x, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        slope.sum().backward()
 
 
 def test_gradients_have_gradients() -> None:
