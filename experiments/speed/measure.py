@@ -20,7 +20,7 @@ from experiments.speed.workload import (
     step,
 )
 from nas.optimization.compilation import first_line
-from nas.supernet import depthwise
+from nas.supernet import cpu
 
 COUNTED_BATCH = 4
 
@@ -131,11 +131,11 @@ class Bench:
 def count(subject: Subject, device: torch.device) -> Iterator[Count]:
     """Kernels and bytes edge by edge and batched, on this device and as on a GPU.
 
-    On a CPU gradients of depthwise convolutions are split into operations that are fast there; without that a CPU runs
-    the operations that a GPU would.
+    On a CPU some operations are split into several that are fast there; without that a CPU runs the operations that a
+    GPU would.
     """
     yield from _counts(subject, device, "as on this device")
-    with patch.object(depthwise, "SPLIT_ON", set()):
+    with patch.object(cpu, "SPLIT_ON", set()):
         yield from _counts(subject, torch.device("cpu"), "as on a GPU")
 
 

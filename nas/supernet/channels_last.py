@@ -10,6 +10,8 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 from torch.overrides import has_torch_function_unary
 
+from nas.supernet.cpu import splits
+
 LANES = 16
 """Numbers that a CPU takes at a time; PyTorch's batch norm is slow where they are more than the channels left."""
 
@@ -59,7 +61,7 @@ def _rows_of_whole_lanes(pixels: Tensor) -> int:
     """How many rows, side by side, fill whole `LANES`; 1 where that is no matter or impossible."""
     number, channels = pixels.shape
     together = LANES // math.gcd(channels, LANES)
-    slow = pixels.device.type == "cpu" and pixels.dtype in (torch.float32, torch.float64) and pixels.requires_grad
+    slow = splits(pixels.device) and pixels.dtype in (torch.float32, torch.float64) and pixels.requires_grad
     seen = torch.compiler.is_compiling() or has_torch_function_unary(pixels)
     return together if slow and not seen and number % together == 0 else 1
 
@@ -85,14 +87,16 @@ class _BatchNormOfFew(Function):
         x, mean, scale = ctx.saved_tensors
         n, (number, channels) = ctx.together, x.shape
         x, gradient = x.view(-1, n * channels), gradient.reshape(-1, n * channels)
-        statistics = (mean.repeat(n), scale.repeat(n))
+        means, scales = torch.stack([mean, scale]).repeat(1, n)
         sums = torch.ops.aten.native_batch_norm_backward(
-            gradient, x, torch.ones_like(statistics[0]), None, None, *statistics, True, ctx.eps, [False, True, True]
-        )[1:]
-        along, total = (column.view(n, channels).sum(0) / number for column in sums)  # mean(g z), mean(g)
-        slope = -scale.square() * along
-        offset = -scale * total - slope * mean
-        dx = torch.addcmul(offset.repeat(n), x, slope.repeat(n)).addcmul_(gradient, statistics[1])
+            gradient, x, scales, None, None, means, scales, True, ctx.eps, [False, True, True]
+        )
+        along, total = torch.stack(sums[1:]).view(2, n, channels).sum(1)  # sum(g z), sum(g)
+        pull = scale * (-1 / number)
+        slope = along * scale * pull
+        offset = torch.addcmul(total * pull, slope, mean, value=-1)
+        offsets, slopes = torch.stack([offset, slope]).repeat(1, n)
+        dx = torch.addcmul(offsets, x, slopes).addcmul_(gradient, scales)
         return dx.view(number, channels), None, None
 
 

@@ -10,10 +10,8 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from nas.supernet.channels_last import every_second
+from nas.supernet.cpu import splits
 from nas.supernet.precision import autocast_dtype, without_autocast
-
-SPLIT_ON = {"cpu"}
-"""The devices on which the gradients of large and dilated kernels are computed in parts; elsewhere by PyTorch."""
 
 
 class Copies:
@@ -68,7 +66,7 @@ class _Depthwise(Function):
     def forward(
         ctx: Any, x: Tensor, weight: Tensor, repeated: Tensor, count: int, stride: int, dilation: int
     ) -> Tensor:
-        ctx.save_for_backward(x, weight, *([] if x.device.type in SPLIT_ON else [repeated]))
+        ctx.save_for_backward(x, weight, *([] if splits(x.device) else [repeated]))
         ctx.count, ctx.stride, ctx.dilation = count, stride, dilation
         padding = dilation * (weight.shape[-1] // 2)
         with without_autocast(x.device):
@@ -83,7 +81,7 @@ class _Depthwise(Function):
         stride, dilation, kernel = ctx.stride, ctx.dilation, weight.shape[-1]
         padding = [dilation * (kernel // 2)] * 2
         dx = dweight = None
-        if x.device.type not in SPLIT_ON or (dilation == 1 and kernel <= 3) or (dilation > 1 and stride > 1):
+        if not splits(x.device) or (dilation == 1 and kernel <= 3) or (dilation > 1 and stride > 1):
             if repeated:
                 (every,) = repeated
             else:

@@ -7,8 +7,8 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from nas.supernet import depthwise
 from nas.supernet.channels_last import rows
+from nas.supernet.cpu import splits
 from nas.supernet.depthwise import Copies
 from nas.supernet.normalized_sum import normalized_sum
 
@@ -112,7 +112,7 @@ def kernels_apart(x: Tensor) -> bool:
 
     Padding takes fewer steps and more arithmetic, which pays on a GPU, and on a CPU below `APART`.
     """
-    return x.device.type in depthwise.SPLIT_ON and x.numel() >= APART
+    return splits(x.device) and x.numel() >= APART
 
 
 def batched_form(operator: nn.Module) -> Batched | None:

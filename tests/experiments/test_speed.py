@@ -19,7 +19,7 @@ from experiments.speed.pairing import Quartiles, paired, times_faster
 from experiments.speed.report import COLUMNS, Results
 from experiments.speed.workload import BATCHED, COMPILED, EDGE_BY_EDGE, RECOMPUTED, Subject, step
 from nas.space import Skeleton
-from nas.supernet import depthwise
+from nas.supernet import cpu
 from tests.cli.commands import read_json
 
 CPU = torch.device("cpu")
@@ -95,7 +95,7 @@ def test_edge_by_edge_counts_the_same_everywhere_and_batched_less_as_on_a_gpu() 
 def test_as_on_a_gpu_every_depthwise_gradient_is_one_operation() -> None:
     _, here, _, gpu = count(TINY, CPU)
     assert gpu.kernels["convolution_backward"] == gpu.kernels["convolution"] < here.kernels["convolution_backward"]
-    assert {"cpu"} == depthwise.SPLIT_ON, "as it was"
+    assert {"cpu"} == cpu.SPLIT_ON, "as it was"
 
 
 def test_peak_memory_is_what_lives_at_once() -> None:

@@ -73,6 +73,14 @@ def test_rows_of_few_channels_count_as_one(channels: int, size: tuple[int, int],
     assert seen.columns == [columns]
 
 
+def test_elsewhere_than_on_a_cpu_the_gradient_is_that_of_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nas.supernet.cpu.SPLIT_ON", set())
+    x = random_images(1, 4, 4, 4).requires_grad_()
+    with GradientsOfBatchNorm() as seen:
+        batch_norm(x, EPS).square().sum().backward()
+    assert seen.columns == [4]
+
+
 @pytest.mark.parametrize("channels", [4, 16])
 def test_modes_see_the_norm_of_pytorch(channels: int) -> None:
     """As that which synchronizes ranks does."""

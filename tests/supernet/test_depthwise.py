@@ -55,7 +55,7 @@ def test_it_is_the_convolution_of_pytorch(kernel: int, stride: int, dilation: in
 def test_it_is_the_convolution_of_pytorch_on_devices_without_parts(
     kernel: int, stride: int, dilation: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nas.supernet.depthwise.SPLIT_ON", set())
+    monkeypatch.setattr("nas.supernet.cpu.SPLIT_ON", set())
     for size in SIZES:
         for count in (1, 3):
             assert_equals_pytorch(size, kernel, count, stride, dilation, torch.float64, **EXACT)
