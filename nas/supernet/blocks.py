@@ -27,7 +27,7 @@ class Blocks:
         if self.joined == 1:
             return products
         parts = products.view(-1, self.joined, self.channels, self.joined, self.channels)
-        return parts.diagonal(dim1=1, dim2=3).permute(0, 3, 1, 2).reshape(-1, self.channels, self.channels)
+        return torch.stack([parts[:, block, :, block] for block in range(self.joined)], 1).flatten(0, 1)
 
     def diagonal(self, matrices: Tensor) -> Tensor:
         """The matrices of each group, zeros between them: (number, channels, channels) to those that `of` takes."""
